@@ -1,0 +1,64 @@
+"""lrsearch: search learning-rate schedules for the price of a few trainings.
+
+The names below load what they need when first used, so that ``import lrsearch`` stays light::
+
+    Schedule            a schedule of any family: lr_table(), to_torch()
+    Client              the service's verbs over HTTP
+    run                 a study in this process
+    Task, Options, Data what your own task is made of
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import Client
+    from .errors import Conflict, InvalidInput, LrsearchError, NotAllowed, NotFound, Unavailable
+    from .run import run
+    from .schedules import Schedule
+    from .study import StudySpec
+    from .tasks.task import Data, Options, Task
+
+_HOMES = {
+    "Client": "client",
+    "Conflict": "errors",
+    "Data": "tasks.task",
+    "InvalidInput": "errors",
+    "LrsearchError": "errors",
+    "NotAllowed": "errors",
+    "NotFound": "errors",
+    "Options": "tasks.task",
+    "Schedule": "schedules",
+    "StudySpec": "study",
+    "Task": "tasks.task",
+    "Unavailable": "errors",
+    "run": "run",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Client",
+    "Conflict",
+    "Data",
+    "InvalidInput",
+    "LrsearchError",
+    "NotAllowed",
+    "NotFound",
+    "Options",
+    "Schedule",
+    "StudySpec",
+    "Task",
+    "Unavailable",
+    "__version__",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,283 @@
+"""The schedule: a function of the update, with a horizon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from ..errors import InvalidInput
+from ..frozen import Frozen, Positive, Real
+from .formula import FloatArray, Formula
+from .length import Length, LengthMark, share_of, whole_updates
+from .warmup import WARMUPS
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LambdaLR
+
+
+class Clock(NamedTuple):
+    """A schedule's lengths in updates: horizon H, warm-up W, and U updates a unit of length."""
+
+    horizon: int
+    warmup: int
+    updates_per_unit: int
+
+
+class Schedule(Frozen):
+    """A learning-rate schedule: warm-up, then a family's decay, over a fixed horizon.
+
+    For update u (0 is the first), with H, W and every length in updates::
+
+        lr(u) = initial_lr * ramp(u / W)                              u <  W
+        lr(u) = initial_lr * max(final_factor, decay(u - W, H - W))   W <= u <= H
+        lr(u) = lr(H)                                                 u >  H
+
+    ``Schedule.model_validate({"family": "cosine", "initial_lr": 0.1, "epochs": 10})`` makes one of any family.
+    A length may be given as a share of the horizon (``"5%"``); it is kept and dumped as a number.
+    """
+
+    HELP: ClassVar[str] = ""
+    DECAY: ClassVar[Formula]
+    """The share of the peak, in ``v`` (updates since the warm-up's end), ``D`` (H - W) and the family's parameters."""
+    MONOTONE: ClassVar[bool] = True
+    """Whether the rate never rises after the warm-up."""
+    SEARCH: ClassVar[Mapping[str, Any]] = {}
+    """What a space searches over where it does not name the family's parameter: declarations as in a spec."""
+
+    family: str
+    """The shape of the decay."""
+    epochs: Annotated[Positive | None, Field(exclude_if=lambda value: value is None)] = None
+    """Total training length in epochs, warm-up included; this or `updates`."""
+    updates: Annotated[Positive | None, Field(exclude_if=lambda value: value is None)] = None
+    """Total training length in updates, warm-up included; lengths are then in updates too."""
+    eval_every: Annotated[Positive | None, Field(exclude_if=lambda value: value is None)] = None
+    """Updates between two reports; with `updates` only."""
+    initial_lr: Annotated[Real, Field(gt=0)]
+    """The highest rate, reached where the warm-up ends."""
+    final_factor: Annotated[Real, Field(ge=0, le=1)] = 0.0
+    """A share of `initial_lr`: the end value of cosine, a lower clamp elsewhere."""
+    warmup: Length = 0.0
+    """How long the ramp before the decay lasts."""
+    warmup_shape: Literal["linear", "exponential", "cosine"] = "linear"
+    """The ramp's shape."""
+    warmup_start: Annotated[Real, Field(ge=0, le=1)] = 0.01
+    """The share of `initial_lr` at update 0 of a warm-up."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_shares(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        horizon = data.get("epochs") or data.get("updates")
+        if not isinstance(horizon, int | float):
+            return data
+        resolved = dict(data)
+        for name in cls.lengths():
+            if isinstance(resolved.get(name), str):
+                try:
+                    resolved[name] = share_of(resolved[name], horizon)
+                except ValueError as error:
+                    raise ValueError(f"`{name}`: {error}") from None
+        return resolved
+
+    @model_validator(mode="after")
+    def _check_horizon(self) -> Self:
+        if (self.epochs is None) == (self.updates is None):
+            raise ValueError("a horizon is either `epochs`, or `updates` with `eval_every`")
+        if (self.updates is None) != (self.eval_every is None):
+            raise ValueError("`updates` and `eval_every` go together")
+        horizon = self.horizon
+        if self.eval_every is not None and self.eval_every > horizon:
+            raise ValueError(f"`eval_every <= updates` must hold (got {self.eval_every} > {horizon})")
+        if self.warmup >= horizon:
+            raise ValueError(f"the warm-up must end before the horizon (got warmup {self.warmup:g} of {horizon})")
+        if self.warmup_start == 0 and not WARMUPS[self.warmup_shape].starts_at_zero:
+            raise ValueError(f"`warmup_start > 0` must hold for the warm-up shape {self.warmup_shape}")
+        return self
+
+    if not TYPE_CHECKING:
+
+        @classmethod
+        def model_validate(cls, obj: Any, **options: Any) -> Self:
+            """As pydantic's; on ``Schedule`` itself the ``family`` in ``obj`` picks the class."""
+            if cls is not Schedule or isinstance(obj, Schedule):
+                return super().model_validate(obj, **options)
+            return family_class(obj).model_validate(obj, **options)
+
+        @classmethod
+        def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+            """As ``model_validate``, from JSON text."""
+            import json
+
+            return cls.model_validate(json.loads(json_data), **options)
+
+    @classmethod
+    def lengths(cls) -> tuple[str, ...]:
+        """The names of the parameters that are lengths."""
+        return tuple(
+            name
+            for name, field in cls.model_fields.items()
+            if any(isinstance(mark, LengthMark) for mark in field.metadata)
+        )
+
+    @classmethod
+    def parameters(cls) -> tuple[str, ...]:
+        """The names of what a space may vary: every field but the family and the horizon."""
+        return tuple(name for name in cls.model_fields if name not in ("family", *HORIZON))
+
+    @property
+    def horizon(self) -> int:
+        """The total length in its own unit."""
+        horizon = self.epochs or self.updates
+        assert horizon is not None
+        return horizon
+
+    def updates_per_interval(self, updates_per_epoch: int | None) -> int:
+        """U, the updates between two reports: those of an epoch, or ``eval_every``."""
+        if self.eval_every is not None:
+            return self.eval_every
+        return required_updates_per_epoch(updates_per_epoch)
+
+    def clock(self, updates_per_epoch: int | None = None) -> Clock:
+        """The lengths in updates.
+
+        Args:
+            updates_per_epoch: optimiser steps an epoch, >= 1; needed (and used) only where the horizon is in epochs.
+
+        Raises:
+            InvalidInput: if it is needed and missing, if the warm-up is not shorter than the horizon once both are
+                whole updates, or if a step is shorter than one update.
+        """
+        per_unit = 1 if self.updates is not None else required_updates_per_epoch(updates_per_epoch)
+        clock = Clock(self.horizon * per_unit, whole_updates(self.warmup, per_unit), per_unit)
+        if clock.warmup >= clock.horizon:
+            raise InvalidInput(
+                f"the warm-up must end before the horizon (got {clock.warmup} of {clock.horizon} updates)",
+                field="warmup",
+            )
+        for name in self.lengths():
+            if name != "warmup" and whole_updates(getattr(self, name), per_unit) < 1:
+                raise InvalidInput(
+                    f"`{name}` must last at least one update (got {getattr(self, name):g} of {per_unit} updates)",
+                    field=name,
+                )
+        return clock
+
+    def variables(self, clock: Clock) -> dict[str, float]:
+        """What the decay's formula may name besides ``v``: ``D`` and the parameters, lengths in updates."""
+        lengths = self.lengths()
+        values = {"D": float(clock.horizon - clock.warmup)}
+        for name in self.parameters():
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                values[name] = whole_updates(value, clock.updates_per_unit) if name in lengths else value
+        return values
+
+    @overload
+    def lr(self, update: int, updates_per_epoch: int | None = None) -> float: ...
+    @overload
+    def lr(self, update: ArrayLike, updates_per_epoch: int | None = None) -> FloatArray: ...
+    def lr(self, update: ArrayLike, updates_per_epoch: int | None = None) -> float | FloatArray:
+        """The rate used for update ``update``.
+
+        Args:
+            update: whole number >= 0 or an array of them; 0 is the first update, beyond the horizon the rate stays.
+            updates_per_epoch: needed where the horizon is in epochs.
+
+        Returns:
+            A float for a number, a float64 array of the same shape for an array.
+
+        Raises:
+            InvalidInput: for a negative update, and as ``clock``.
+        """
+        clock = self.clock(updates_per_epoch)
+        asked = np.asarray(update, dtype=np.float64)
+        if asked.size and not asked.min() >= 0:
+            raise InvalidInput(f"updates count from 0 (got {asked.min():g})", field="update")
+        u = np.atleast_1d(np.minimum(asked, clock.horizon))
+        share = np.empty_like(u)
+        warm = u < clock.warmup
+        ramp = WARMUPS[self.warmup_shape].formula
+        share[warm] = ramp(u=u[warm], W=float(clock.warmup or 1), s=self.warmup_start)
+        decay = type(self).DECAY(v=u[~warm] - clock.warmup, **self.variables(clock))
+        share[~warm] = np.maximum(self.final_factor, decay)
+        rate = self.initial_lr * share
+        return rate.reshape(asked.shape) if asked.ndim else float(rate[0])
+
+    def lr_table(self, updates_per_epoch: int | None = None) -> FloatArray:
+        """The rate of every update, shape (H,), float64: ``table[u] == lr(u)``.
+
+        Raises:
+            InvalidInput: as ``clock``.
+        """
+        return self.lr(np.arange(self.clock(updates_per_epoch).horizon), updates_per_epoch)
+
+    def to_torch(
+        self,
+        optimizer: Optimizer,
+        *,
+        updates_per_epoch: int | None = None,
+        multipliers: list[float] | None = None,
+        start_update: int = 0,
+    ) -> LambdaLR:
+        """A ``torch.optim.lr_scheduler.LambdaLR`` that sets this schedule's rates; step it once an optimiser update.
+
+        It *sets* the rate: the optimiser's own lr is ignored. Parameter groups with different lr need
+        ``multipliers=[1.0, 0.1]``, one factor a group. Stepping once an epoch? ``updates_per_epoch=1``.
+
+        Args:
+            optimizer: any torch optimiser.
+            updates_per_epoch: needed where the horizon is in epochs.
+            multipliers: one factor for every parameter group; default 1 for each.
+            start_update: the update to continue from.
+
+        Raises:
+            InvalidInput: groups with different lr and no multipliers, a wrong number of them, or as ``clock``.
+        """
+        from ..exports.torch import to_torch
+
+        return to_torch(
+            self,
+            optimizer,
+            updates_per_epoch=updates_per_epoch,
+            multipliers=multipliers,
+            start_update=start_update,
+        )
+
+
+HORIZON = ("epochs", "updates", "eval_every")
+"""The fields that say how long a schedule is, in every family."""
+
+
+def required_updates_per_epoch(updates_per_epoch: int | None) -> int:
+    """``updates_per_epoch`` if it is a whole number >= 1, else InvalidInput that says what to give."""
+    if isinstance(updates_per_epoch, int) and not isinstance(updates_per_epoch, bool) and updates_per_epoch >= 1:
+        return updates_per_epoch
+    raise InvalidInput(
+        "the horizon is in epochs: give `updates_per_epoch`, the optimiser updates of one epoch, a whole number >= 1 "
+        f"(got {updates_per_epoch!r})",
+        field="updates_per_epoch",
+    )
+
+
+def family_class(data: Any) -> type[Schedule]:
+    """The class of the family that ``data`` names.
+
+    Raises:
+        ValidationError: pydantic's, if ``data`` is no mapping or names no known family.
+    """
+    from .families import FAMILIES
+
+    family = data.get("family") if isinstance(data, Mapping) else None
+    if isinstance(family, str) and family in FAMILIES:
+        return FAMILIES[family]
+    message = "a schedule is a mapping with a `family`, one of {known} (got {got})"
+    context = {"known": ", ".join(FAMILIES), "got": repr(family)[:100]}
+    error = PydanticCustomError("unknown_family", message, context)
+    raise ValidationError.from_exception_data("Schedule", [{"type": error, "loc": ("family",), "input": family}])

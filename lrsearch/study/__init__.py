@@ -1,0 +1,66 @@
+"""The words of the contract as frozen models, each defined once: in YAML, over HTTP and in the database."""
+
+from .comparison import Arm, ArmResult, Comparison, ComparisonResult, ComparisonSpec, Curve, Duel
+from .lease import (
+    Assignment,
+    Directive,
+    Lease,
+    LeaseRequest,
+    Rejected,
+    Report,
+    ReportAnswer,
+    ReportRequest,
+    Result,
+    TaskDefaults,
+    TaskOffer,
+    Worker,
+)
+from .optimizers import OPTIMIZERS, Adam, AdamW, AnyOptimizer, OptimizerSpec, Sgd
+from .space import Fixed, Range, SpaceSpec
+from .spec import (
+    EXTERNAL,
+    Budget,
+    Confirm,
+    Direction,
+    Limits,
+    MedianPruner,
+    NoPruner,
+    Objective,
+    SamplerSpec,
+    StudySpec,
+    TrainSpec,
+    read_spec,
+)
+from .text import FreeJson, Metric, Name, Text, now
+from .trial import (
+    ENDED,
+    TERMINAL,
+    Best,
+    Confirmed,
+    Divergence,
+    EpochCounts,
+    EpochProgress,
+    Origin,
+    Outcome,
+    Page,
+    Point,
+    Progress,
+    Purpose,
+    Seconds,
+    Study,
+    StudyPatch,
+    StudyState,
+    Trial,
+    TrialRequest,
+    TrialState,
+)
+
+__all__ = [
+    "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult", "Assignment",
+    "Best", "Budget", "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm", "Confirmed", "Curve", "Direction",
+    "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed", "FreeJson", "Lease", "LeaseRequest",
+    "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page",
+    "Point", "Progress", "Purpose", "Range", "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result",
+    "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Study", "StudyPatch", "StudySpec", "StudyState", "TaskDefaults",
+    "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "Worker", "now", "read_spec",
+]  # fmt: skip

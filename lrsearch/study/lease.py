@@ -1,0 +1,155 @@
+"""Leases and reports: how work travels to workers and results travel back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..frozen import Frozen, Natural, Positive, Real
+from ..schedules import AnySchedule
+from .spec import Direction
+from .text import FreeJson, Name, Text
+from .trial import Divergence, Point, Purpose
+
+WorkerId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
+
+
+class TaskDefaults(Frozen):
+    """What a task supplies where a spec is silent."""
+
+    optimizer: FreeJson | str = "adam"
+    batch_size: Positive | Literal["full"] = 64
+    initial_lr: FreeJson | None = None
+    """The declaration of `initial_lr` in a space; None = the optimiser's."""
+
+
+class TaskOffer(Frozen):
+    """A task as a worker announces it and the catalog lists it."""
+
+    name: Name
+    version: Text = "1"
+    help: Text = ""
+    train_examples: Positive | None = None
+    metrics: dict[str, Direction] = {}
+    """Each metric's direction; the first is the default objective."""
+    options_schema: FreeJson = {}
+    """JSON Schema of the options, with their defaults."""
+    defaults: TaskDefaults = TaskDefaults()
+    has_test: bool = False
+    """Whether it holds test data for the winner's `test_*` metrics."""
+    optimizers: tuple[str, ...] | None = None
+    """The optimisers it can be trained with; None = all."""
+
+
+class LeaseRequest(Frozen):
+    """A worker asks for work."""
+
+    worker: WorkerId
+    hold: Annotated[Natural, Field(le=10_000)]
+    """How many trials it wants to hold; 0 = just say hello."""
+    study: Name | None = None
+    """Only this study; needed for external ones."""
+    tasks: Annotated[tuple[TaskOffer, ...], Field(max_length=1000)] | None = None
+    """The tasks it can train; None = those of the built-in catalog."""
+    device: Text | None = None
+    versions: Annotated[dict[Text, Text], Field(max_length=64)] = {}
+
+
+class Assignment(Frozen):
+    """One trial to train, held by a lease."""
+
+    study: str
+    trial: Natural
+    attempt: Positive
+    purpose: Purpose = "trial"
+    seeds: tuple[Natural, ...] = (0,)
+    reported: Natural = 0
+    """Epochs that every seed has reported already."""
+    recipe: FreeJson
+    """task, options, optimizer, batch_size, clip_norm, precision; for external: task and options."""
+    schedule: AnySchedule
+    params: FreeJson = {}
+    until_epoch: Positive
+    """Reporting intervals to train, counted from the start."""
+
+
+class Lease(Frozen):
+    """A worker's time-limited right to some trials."""
+
+    lease: str
+    expires_at: datetime
+    heartbeat_seconds: float
+    assignments: tuple[Assignment, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Result(Frozen):
+    """How a trial ended."""
+
+    state: Literal["completed", "diverged", "failed"]
+    error: Text | None = None
+    value: Real | None = None
+    """External trials only: the objective itself."""
+    diverged_at: Divergence | None = None
+
+
+class Report(Frozen):
+    """What happened to one trial since the last report."""
+
+    study: Name
+    trial: Natural
+    attempt: Positive
+    points: Annotated[tuple[Point, ...], Field(max_length=10_000)] = ()
+    result: Result | None = None
+
+
+class ReportRequest(Frozen):
+    """A batch of reports; an empty one is the heartbeat."""
+
+    hold: Annotated[Natural, Field(le=10_000)] | None = None
+    """As in the lease request; None = unchanged."""
+    reports: Annotated[tuple[Report, ...], Field(max_length=10_000)] = ()
+
+
+class Directive(Frozen):
+    """What to do with a held trial; after ``stop`` and ``wait`` no result is sent."""
+
+    study: str
+    trial: int
+    do: Literal["stop", "wait", "continue"]
+    why: str
+    until_epoch: int | None = None
+
+
+class Rejected(Frozen):
+    """A report that was not taken."""
+
+    study: str
+    trial: int
+    attempt: int
+    reason: str
+
+
+class ReportAnswer(Frozen):
+    """The answer to a batch of reports."""
+
+    expires_at: datetime
+    assignments: tuple[Assignment, ...] = ()
+    directives: tuple[Directive, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Worker(Frozen):
+    """A worker the service has heard of."""
+
+    worker: str
+    state: Literal["idle", "busy", "gone"]
+    device: str | None = None
+    versions: dict[str, str] = {}
+    tasks: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    """``study/trial`` of what it holds."""
+    last_seen: datetime

@@ -1,0 +1,202 @@
+"""The study spec: one model for YAML, HTTP and the database's JSON column."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from ..errors import InvalidInput
+from ..frozen import Frozen, Natural, Positive, Real
+from .optimizers import AnyOptimizer, named
+from .space import SpaceSpec
+from .text import FreeJson, Name, Text
+
+EXTERNAL = "external"
+"""The task that nobody trains but the user's own loop."""
+
+Direction = Literal["minimize", "maximize"]
+
+
+class TrainSpec(Frozen):
+    """The rest of the recipe: everything about training but the task and the rates. None = the task's default."""
+
+    optimizer: AnyOptimizer | None = None
+    batch_size: Positive | Literal["full"] | None = None
+    clip_norm: Annotated[Real, Field(gt=0)] | None = None
+    """Gradients are scaled down to this norm."""
+    precision: Literal["float32", "float64"] = "float32"
+    seed: Natural = 0
+    """Weights, data order and dropout masks are drawn from it."""
+    seeds: Annotated[Positive, Field(le=100)] = 1
+    """How many seeds a schedule is trained on: seed, seed + 1, ...; its value is their mean."""
+
+
+class SamplerSpec(Frozen):
+    """How schedules are proposed."""
+
+    name: Literal["grid", "random", "tpe"] = "tpe"
+    seed: Natural = 0
+    parallel: Positive | None = None
+    """Suggestion n sees the results of trials 0..n-parallel. 8 for tpe; null (unlimited) for grid and random."""
+
+
+class NoPruner(Frozen):
+    """Every trial runs to its horizon."""
+
+    name: Literal["none"] = "none"
+
+
+class MedianPruner(Frozen):
+    """Stops a trial whose best value so far is worse than the median of earlier trials at the same epoch.
+
+    Trial n is compared with the trials before n - parallel + 1 that reached the epoch (8 where parallel is
+    unlimited), and waits until those have ended: so decisions do not depend on timing.
+    """
+
+    name: Literal["median"] = "median"
+    startup_trials: Natural = 5
+    """Nothing is stopped before this many trials can be compared with."""
+    startup_epochs: Natural = 0
+    """No trial is stopped before it finished this many epochs."""
+
+
+class Objective(Frozen):
+    """What is best."""
+
+    metric: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_./-]{0,99}$")] | None = None
+    direction: Direction | None = None
+
+
+class Budget(Frozen):
+    """How much may be spent: whichever is reached first."""
+
+    trials: Positive | None = None
+    epochs: Positive | None = None
+    """Epochs trained, over all trials and seeds."""
+    hours: Annotated[Real, Field(gt=0)] | None = None
+    """Hours since the study started."""
+
+
+class Confirm(Frozen):
+    """The best trials are trained again on fresh seeds before one is named."""
+
+    top: Annotated[Positive, Field(le=100)] = 3
+    seeds: Annotated[Positive, Field(le=100)] = 3
+
+
+class Limits(Frozen):
+    """When to give up."""
+
+    failures_in_a_row: Positive | None = 5
+    trial_hours: Annotated[Real, Field(gt=0)] | None = None
+
+
+AnyPruner = Annotated[
+    NoPruner | MedianPruner, Field(discriminator="name"), BeforeValidator(named, json_schema_input_type=dict | str)
+]
+NamedSampler = Annotated[SamplerSpec, BeforeValidator(named, json_schema_input_type=SamplerSpec | str)]
+
+
+class StudySpec(Frozen):
+    """A study as it is written; ``lrsearch.resolve`` fills in what the task, the families and the optimiser supply."""
+
+    DEFAULT_TRIALS: ClassVar[int] = 32
+    DEFAULT_PARALLEL: ClassVar[int] = 8
+
+    name: Name | None = None
+    task: Name
+    options: FreeJson = {}
+    epochs: Annotated[Positive, Field(le=100_000)] | None = None
+    updates: Annotated[Positive, Field(le=1_000_000_000)] | None = None
+    eval_every: Positive | None = None
+    train: TrainSpec | None = None
+    space: SpaceSpec
+    sampler: NamedSampler = SamplerSpec()
+    pruner: AnyPruner = NoPruner()
+    objective: Objective = Objective()
+    budget: Budget = Budget()
+    baselines: Annotated[tuple[FreeJson, ...], Field(max_length=1000)] = ()
+    """Schedules trained first, as trials 0, 1, ...; their horizon is the study's."""
+    confirm: Confirm | None = None
+    limits: Limits = Limits()
+    labels: Annotated[dict[Text, Text], Field(max_length=64)] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_objective(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("objective"), str):
+            return {**data, "objective": {"metric": data["objective"]}}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.epochs is None) == (self.updates is None):
+            raise ValueError("a horizon is either `epochs`, or `updates` with `eval_every`")
+        if (self.updates is None) != (self.eval_every is None):
+            raise ValueError("`updates` and `eval_every` go together")
+        if self.updates is not None and self.eval_every is not None and self.eval_every > self.updates:
+            raise ValueError(f"`eval_every <= updates` must hold (got {self.eval_every} > {self.updates})")
+        if self.updates is not None and self.eval_every is not None and self.updates / self.eval_every > 100_000:
+            raise ValueError("a horizon has at most 100,000 reporting intervals; raise `eval_every`")
+        if self.task == EXTERNAL:
+            if self.train is not None:
+                raise ValueError("`train` is refused for task external: your own loop owns it")
+            if self.objective.metric is None or self.objective.direction is None:
+                raise ValueError("an external study must say `objective: {metric: ..., direction: minimize}`")
+            if self.confirm is not None:
+                raise ValueError("`confirm` is refused for task external: seeds are your loop's")
+        return self
+
+    @property
+    def horizon(self) -> dict[str, int]:
+        """The fields that say how long a schedule is: ``{"epochs": 10}`` or updates and eval_every."""
+        if self.epochs is not None:
+            return {"epochs": self.epochs}
+        assert self.updates is not None
+        assert self.eval_every is not None
+        return {"updates": self.updates, "eval_every": self.eval_every}
+
+    @property
+    def external(self) -> bool:
+        """Whether the user's own loop trains it."""
+        return self.task == EXTERNAL
+
+    @property
+    def window(self) -> int | None:
+        """Trial n is handed out once trials 0..n-window have ended; None = at once."""
+        if self.sampler.parallel is None and self.pruner.name != "none":
+            return self.DEFAULT_PARALLEL
+        return self.sampler.parallel
+
+    @property
+    def n_seeds(self) -> int:
+        """Seeds a trial."""
+        return self.train.seeds if self.train else 1
+
+    @property
+    def minimize(self) -> bool:
+        """Whether smaller values are better."""
+        return self.objective.direction != "maximize"
+
+    def recipe(self) -> dict[str, Any]:
+        """The recipe as written, seeds aside: what every trial of the study has in common."""
+        recipe: dict[str, Any] = {"task": self.task, "options": self.options}
+        if self.train is not None:
+            recipe |= self.train.model_dump(mode="json", exclude={"seed", "seeds"})
+        return recipe
+
+    def seeds(self) -> list[int]:
+        """The training seeds of a trial."""
+        return list(range(self.train.seed, self.train.seed + self.train.seeds)) if self.train else [0]
+
+
+def read_spec(data: Any) -> StudySpec:
+    """A spec from YAML's or JSON's mapping.
+
+    Raises:
+        InvalidInput: with every broken law.
+    """
+    if not isinstance(data, dict):
+        raise InvalidInput(f"a study spec is a mapping (got {type(data).__name__})")
+    return StudySpec.read(data)

@@ -1,0 +1,49 @@
+"""Strings and free JSON that are safe to store, compare and print."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
+
+
+def _printable(value: str) -> str:
+    normal = unicodedata.normalize("NFC", value)
+    for character in normal:
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t":
+            raise ValueError(f"control characters are not allowed (got {character!r})")
+    return normal
+
+
+def _finite(value: Any) -> Any:
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        raise ValueError("free JSON holds finite numbers only, nested at most 32 deep") from None
+    if len(text) > 65536:
+        raise ValueError(f"free JSON is at most 65,536 characters long (got {len(text)})")
+    return value
+
+
+def _null_if_not_finite(value: Any) -> Any:
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
+
+
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_printable)]
+"""Up to 2,000 characters, NFC, no control characters but line breaks and tabs."""
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
+"""A name in addresses and files: lower-case letters, digits, dots, underscores, hyphens; 1 to 100 characters."""
+FreeJson = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
+"""A JSON object of anything, finite, at most 65,536 characters."""
+Metric = Annotated[float | None, BeforeValidator(_null_if_not_finite)]
+"""A measured number; null where it was not finite."""
+
+
+def now() -> datetime:
+    """The time in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,208 @@
+"""Trials, their points, and the answers about studies."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+
+from pydantic import Field, JsonValue
+
+from ..frozen import Frozen, Natural, Positive, Real
+from ..schedules import AnySchedule
+from .spec import Budget, StudySpec
+from .text import FreeJson, Metric, Text
+
+TrialState = Literal["queued", "running", "waiting", "completed", "pruned", "diverged", "failed", "cancelled"]
+"""queued: to be handed out; running: held by a lease; waiting: paused at a rung with its state kept; the others end."""
+TERMINAL: frozenset[str] = frozenset({"completed", "pruned", "diverged", "failed", "cancelled"})
+"""The states that never change again."""
+StudyState = Literal["queued", "running", "paused", "completed", "failed", "cancelled"]
+ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
+"""The states of a study that is over."""
+Origin = Literal["sampler", "baseline", "enqueued", "imported"]
+Purpose = Literal["trial", "confirm", "test"]
+"""Why a trial is trained: for its value, to confirm it on fresh seeds, or to measure the winner's test metrics."""
+
+
+class Point(Frozen):
+    """One finished epoch (reporting interval) of one seed."""
+
+    epoch: Positive | None = None
+    """Finished epochs, from 1."""
+    update: Positive | None = None
+    """Finished updates; instead of `epoch` where the horizon is in updates."""
+    seed: Natural | None = None
+    """Defaults to the assignment's only seed."""
+    shared: bool = False
+    """Whether it was taken from a stored prefix instead of trained."""
+    lr_first: Metric = None
+    lr_last: Metric = None
+    seconds: Annotated[Real, Field(ge=0)] | None = None
+    metrics: Annotated[dict[Annotated[str, Field(max_length=100)], Metric], Field(max_length=100)]
+    """null = was not finite."""
+
+
+class Divergence(Frozen):
+    """Where a training left the finite numbers (or its bound)."""
+
+    update: Natural
+    lr: Metric = None
+
+
+class EpochCounts(Frozen):
+    """Epochs a seed: ``trained`` includes those ``repeated`` after a lost attempt; ``shared`` were not trained."""
+
+    trained: Natural = 0
+    shared: Natural = 0
+    repeated: Natural = 0
+
+
+class Confirmed(Frozen):
+    """A trial's objective on fresh seeds."""
+
+    mean: Metric
+    std: Metric
+    seeds: tuple[int, ...]
+
+
+class Trial(Frozen):
+    """One schedule and what came of it."""
+
+    number: Natural
+    state: TrialState = "queued"
+    value: float | None = None
+    """The objective's metric at the last epoch, mean over seeds; null unless completed or imported."""
+    values: tuple[Metric, ...] = ()
+    """The same, a seed each."""
+    metrics: dict[str, Metric] = {}
+    """The last epoch's metrics, mean over seeds."""
+    params: dict[str, JsonValue] = {}
+    schedule: AnySchedule
+    origin: Origin = "sampler"
+    epochs: EpochCounts = EpochCounts()
+    attempts: Natural = 0
+    worker: str | None = None
+    error: Text | None = None
+    diverged_at: Divergence | None = None
+    seconds: float = 0.0
+    """Seconds of training reported."""
+    retry_of: Natural | None = None
+    confirmed: Confirmed | None = None
+    test: dict[str, Metric] | None = None
+    plan_key: str | None = None
+    """The key of the whole trajectory: trials with equal keys train the same curve. Null where U is unknown."""
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    purpose: Annotated[Purpose | None, Field(exclude=True)] = None
+    """What is still to be done on it; None = nothing."""
+    lease: Annotated[str | None, Field(exclude=True)] = None
+    """Who holds it."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether its state never changes again."""
+        return self.state in TERMINAL
+
+
+class Outcome(NamedTuple):
+    """What a sampler or pruner needs to know of a trial."""
+
+    number: int
+    state: TrialState
+    value: float | None
+    params: dict[str, Any]
+    origin: Origin
+
+
+class EpochProgress(Frozen):
+    """Epochs over all trials and seeds: asked = trained - repeated + shared."""
+
+    asked: Natural = 0
+    trained: Natural = 0
+    shared: Natural = 0
+    repeated: Natural = 0
+
+
+class Seconds(Frozen):
+    """Wall-clock seconds of a study."""
+
+    elapsed: float = 0.0
+    left: float | None = None
+
+
+class Progress(Frozen):
+    """How far a study is."""
+
+    trials: dict[str, int] = {}
+    """Number of trials by state."""
+    epochs: EpochProgress = EpochProgress()
+    seconds: Seconds = Seconds()
+    cost_in_trainings: float | None = None
+    """The study's cost in plain trainings; null until measured."""
+
+
+class Best(Frozen):
+    """A completed trial among the best, with all it takes to train it again."""
+
+    study: str
+    trial: Natural
+    value: float
+    params: dict[str, JsonValue]
+    schedule: AnySchedule
+    recipe: FreeJson
+    updates_per_epoch: Positive | None
+    confirmed: Confirmed | None = None
+    test: dict[str, Metric] | None = None
+    baseline_value: float | None = None
+    """The best baseline's value, to compare with."""
+
+
+class Study(Frozen):
+    """A study and where it stands."""
+
+    name: str
+    owner: str
+    state: StudyState
+    spec: StudySpec
+    progress: Progress = Progress()
+    best: Best | None = None
+    warnings: tuple[str, ...] = ()
+    error: Text | None = None
+    updates_per_epoch: int | None = None
+    """U of its recipe; null while no worker has offered its task, and for horizons in updates or external loops."""
+    comparison: str | None = None
+    """The comparison it is part of."""
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    submitted: Annotated[StudySpec | None, Field(exclude=True)] = None
+    """The spec as it came, before anything was filled in."""
+    resolved: Annotated[bool, Field(exclude=True)] = False
+    """Whether its task's defaults have been filled in."""
+
+
+class StudyPatch(Frozen):
+    """What may change in a study: absolute values."""
+
+    budget: Budget | None = None
+    labels: Annotated[dict[Text, Text], Field(max_length=64)] | None = None
+
+
+class TrialRequest(Frozen):
+    """A trial to add: ``params`` or ``schedule`` to train (with ``value``: to import), or ``retry`` of a number."""
+
+    params: dict[str, JsonValue] | None = None
+    schedule: FreeJson | None = None
+    retry: Natural | None = None
+    value: Real | None = None
+
+
+Item = TypeVar("Item")
+
+
+class Page(Frozen, Generic[Item]):
+    """Some items, and where the next ones begin."""
+
+    items: tuple[Item, ...]
+    next: str | None = None
