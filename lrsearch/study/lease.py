@@ -11,7 +11,7 @@ from ..frozen import Frozen, Natural, Positive, Real
 from ..schedules import AnySchedule
 from .spec import Direction
 from .text import FreeJson, Name, Text
-from .trial import Divergence, Point, Purpose
+from .trial import Divergence, Point, Purpose, StudyState
 
 WorkerId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
 
@@ -82,6 +82,8 @@ class Lease(Frozen):
     expires_at: datetime
     heartbeat_seconds: float
     assignments: tuple[Assignment, ...] = ()
+    study_state: StudyState | None = None
+    """The state of the study that the request named; once it has ended, there is nothing more to ask for."""
     warnings: tuple[str, ...] = ()
 
 
@@ -139,6 +141,8 @@ class ReportAnswer(Frozen):
     assignments: tuple[Assignment, ...] = ()
     directives: tuple[Directive, ...] = ()
     rejected: tuple[Rejected, ...] = ()
+    study_state: StudyState | None = None
+    """As in the lease's answer."""
     warnings: tuple[str, ...] = ()
 
 

@@ -98,6 +98,8 @@ class Trial(Frozen):
     """What is still to be done on it; None = nothing."""
     lease: Annotated[str | None, Field(exclude=True)] = None
     """Who holds it."""
+    heard: Annotated[int, Field(exclude=True)] = 0
+    """The newest attempt that has reported."""
 
     @property
     def terminal(self) -> bool:
