@@ -1,0 +1,52 @@
+"""Exports: a schedule as text for a framework. A new target is one module and one name in ``TARGETS``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import NotFound
+from ..schedules import Schedule, required_updates_per_epoch
+from .json import JSON
+from .table import TABLE
+from .target import Export, ExportContext, ExportTarget
+from .torch import TORCH
+
+TARGETS: Mapping[str, ExportTarget] = MappingProxyType({target.name: target for target in (TORCH, TABLE, JSON)})
+"""Every export target by name."""
+
+
+def export(
+    schedule: Schedule,
+    target: str,
+    *,
+    updates_per_epoch: int | None = None,
+    study: str | None = None,
+    trial: int | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> Export:
+    """Write ``schedule`` for ``target``.
+
+    Args:
+        schedule: the schedule.
+        target: a name in ``TARGETS``.
+        updates_per_epoch: optimiser updates an epoch, >= 1; needed by most targets where the horizon is in epochs.
+        study: the study it was found in.
+        trial: the trial it belongs to.
+        recipe: what it was found for; its optimiser is written into code.
+
+    Raises:
+        NotFound: no such target.
+        InvalidInput: the target needs the updates of an epoch and nobody knows them; as ``Schedule.clock``.
+    """
+    found = TARGETS.get(target)
+    if found is None:
+        raise NotFound(f"there is no export target {target!r:.100}; known are {', '.join(TARGETS)}")
+    if found.needs_updates and schedule.updates is None:
+        required_updates_per_epoch(updates_per_epoch)
+    context = ExportContext(updates_per_epoch, study, trial, recipe or {})
+    return Export(found.write(schedule, context), found.media_type)
+
+
+__all__ = ["TARGETS", "Export", "ExportContext", "ExportTarget", "export"]

@@ -21,7 +21,7 @@ class Constant(Schedule):
     """``lr = initial_lr`` after the warm-up. Agrees with ``torch.optim.lr_scheduler.ConstantLR(factor=1)``."""
 
     HELP: ClassVar[str] = "the same rate throughout"
-    DECAY: ClassVar[Formula] = Formula("1 + 0 * v")
+    DECAY: ClassVar[Formula] = Formula("1")
 
     family: Literal["constant"] = "constant"
 

@@ -1,0 +1,23 @@
+"""The schedule as it travels over HTTP, with where it is from."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..schedules import Schedule
+from .target import ExportContext, ExportTarget
+
+
+def write(schedule: Schedule, context: ExportContext) -> str:
+    """A JSON object with ``study, trial, updates_per_epoch, schedule``; ``lrsearch.Schedule`` reads the last one."""
+    told: dict[str, Any] = {
+        "study": context.study,
+        "trial": context.trial,
+        "updates_per_epoch": context.updates_per_epoch,
+        "schedule": schedule.model_dump(mode="json"),
+    }
+    return json.dumps(told, indent=2, allow_nan=False) + "\n"
+
+
+JSON = ExportTarget("json", "the schedule as lrsearch reads it", "application/json", False, write)

@@ -1,0 +1,64 @@
+"""What an export is: a target with a name and a writer, what the writer is told, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Export:
+    """A schedule as text or data.
+
+    Attributes:
+        text: what was written.
+        media_type: what it is, for HTTP's ``Content-Type``.
+    """
+
+    text: str
+    media_type: str
+
+
+@dataclass(frozen=True)
+class ExportContext:
+    """What a writer may say besides the schedule.
+
+    Attributes:
+        updates_per_epoch: optimiser updates an epoch, >= 1; known wherever the target needs it.
+        study: the study's name.
+        trial: the trial's number.
+        recipe: what the schedule was found for: task, optimizer, batch_size, ...; empty = not known.
+    """
+
+    updates_per_epoch: int | None = None
+    study: str | None = None
+    trial: int | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """Where the schedule is from, in words: ``"study mnist-step, trial 12"``; empty if nobody said."""
+        named = (("study", self.study), ("trial", self.trial))
+        return ", ".join(f"{word} {value}" for word, value in named if value is not None)
+
+
+@dataclass(frozen=True)
+class ExportTarget:
+    """A framework or format that schedules are written for.
+
+    Attributes:
+        name: its name in a request.
+        help: one line for the catalog.
+        media_type: what the text is.
+        needs_updates: whether a horizon in epochs must be turned into updates.
+        write: the writer.
+    """
+
+    name: str
+    help: str
+    media_type: str
+    needs_updates: bool
+    write: Callable[[Schedule, ExportContext], str]

@@ -1,0 +1,168 @@
+"""PyTorch: a ``LambdaLR`` over a schedule, and the same as text that runs without lrsearch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InvalidInput
+from ..schedules import Schedule
+from .closed_form import closed_form
+from .target import ExportContext, ExportTarget
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LambdaLR
+
+BLOCK = 1024
+"""Rates are computed this many at a time."""
+OPTIMIZER_CLASSES: Mapping[str, str] = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+"""Names of ``torch.optim`` for ours."""
+
+
+@lru_cache(maxsize=64)
+def _block(schedule: Schedule, updates_per_epoch: int | None, number: int) -> tuple[float, ...]:
+    first = number * BLOCK
+    return tuple(schedule.lr(np.arange(first, first + BLOCK), updates_per_epoch).tolist())
+
+
+def rate(schedule: Schedule, updates_per_epoch: int | None, update: int) -> float:
+    """``schedule.lr(update, updates_per_epoch)``, fast for one update after the other; a partial of it pickles."""
+    number, offset = divmod(update, BLOCK)
+    return _block(schedule, updates_per_epoch, number)[offset]
+
+
+def to_torch(
+    schedule: Schedule,
+    optimizer: Optimizer,
+    *,
+    updates_per_epoch: int | None = None,
+    multipliers: Sequence[float] | None = None,
+    start_update: int = 0,
+) -> LambdaLR:
+    """``Schedule.to_torch``: see there.
+
+    ``LambdaLR`` multiplies each group's ``initial_lr`` with the function's value, so the group's multiplier is put
+    there, and the function gives the rate itself.
+    """
+    import torch
+    from torch.optim.lr_scheduler import LambdaLR
+
+    schedule.clock(updates_per_epoch)
+    if isinstance(start_update, bool) or not isinstance(start_update, int) or start_update < 0:
+        raise InvalidInput(
+            f"`start_update` is the number of updates done so far, a whole number >= 0 (got {start_update!r})",
+            field="start_update",
+        )
+    seen: set[int] = set()
+    for group, multiplier in zip(optimizer.param_groups, _multipliers(optimizer, multipliers), strict=True):
+        if isinstance(group["lr"], torch.Tensor):
+            if id(group["lr"]) in seen:  # groups that share one tensor would all get the last group's rate
+                group["lr"] = group["lr"].clone()
+            seen.add(id(group["lr"]))
+        group["initial_lr"] = multiplier
+    return LambdaLR(optimizer, partial(rate, schedule, updates_per_epoch), last_epoch=start_update - 1)
+
+
+def _multipliers(optimizer: Optimizer, multipliers: Sequence[float] | None) -> list[float]:
+    groups = optimizer.param_groups
+    if multipliers is None:
+        rates = [float(group["lr"]) for group in groups]
+        if len(set(rates)) > 1:
+            raise InvalidInput(
+                f"the schedule sets the rate, and the parameter groups have different lr (got {rates}): say how they "
+                "differ with one factor a group, like `multipliers=[1.0, 0.1]`",
+                field="multipliers",
+            )
+        return [1.0] * len(groups)
+    factors = [float(multiplier) for multiplier in multipliers]
+    if len(factors) != len(groups) or not all(0 <= factor < float("inf") for factor in factors):
+        raise InvalidInput(
+            f"`multipliers` holds one finite factor >= 0 for each of the {len(groups)} parameter groups "
+            f"(got {factors})",
+            field="multipliers",
+        )
+    return factors
+
+
+TEMPLATE = '''\
+# {title}, for PyTorch. {found}
+# Assumes {assumes}; update 0 is the first.{recipe}
+#
+# The schedule sets the rate: the optimiser's own lr is ignored.
+# Parameter groups with different lr need MULTIPLIERS, one factor a group: [1.0, 0.1].
+# Step the scheduler once an optimiser update, not once a batch where gradients accumulate.{once_an_epoch}
+import math
+
+import torch
+
+{constants}
+MULTIPLIERS = None  # or one factor a parameter group
+
+
+{function}
+
+
+def make_scheduler(optimizer, start_update=0):
+    """A LambdaLR that sets the rate of every parameter group, from update `start_update` on."""
+    groups = optimizer.param_groups
+    if MULTIPLIERS is None and len({{float(group["lr"]) for group in groups}}) > 1:
+        raise ValueError("parameter groups with different lr: set MULTIPLIERS, one factor a group")
+    for group, multiplier in zip(groups, MULTIPLIERS or [1.0] * len(groups), strict=True):
+        group["initial_lr"] = multiplier
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lr, last_epoch=start_update - 1)
+
+
+model = torch.nn.Linear(2, 1)  # your model here
+optimizer = {optimizer}
+scheduler = make_scheduler(optimizer)
+
+
+def update(loss):
+    """One optimiser update; the scheduler moves once with it. Call it for every loss of your training loop."""
+    optimizer.zero_grad()
+    loss.backward()
+{clip}    optimizer.step()
+    scheduler.step()
+'''
+
+
+def write(schedule: Schedule, context: ExportContext) -> str:
+    """A self-contained module: constants, ``lr(update)``, optimiser, scheduler, one update."""
+    form = closed_form(schedule, context.updates_per_epoch)
+    horizon = schedule.clock(context.updates_per_epoch).horizon
+    clip_norm = context.recipe.get("clip_norm")
+    in_epochs = schedule.epochs is not None
+    return TEMPLATE.format(
+        title=f"Learning-rate schedule ({schedule.family})",
+        found=f"Found by lrsearch: {context.source}." if context.source else "Written by lrsearch.",
+        assumes=f"{schedule.epochs} epochs of {context.updates_per_epoch} optimiser updates, {horizon} updates in all"
+        if in_epochs
+        else f"{horizon} optimiser updates",
+        recipe=_recipe_line(context.recipe),
+        once_an_epoch=" Stepping once an epoch?\n# Export with updates_per_epoch=1." if in_epochs else "",
+        constants=form.constants,
+        function=form.function,
+        optimizer=_optimizer_line(context.recipe.get("optimizer")),
+        clip=f"    torch.nn.utils.clip_grad_norm_(model.parameters(), {clip_norm!r})\n" if clip_norm else "",
+    )
+
+
+def _recipe_line(recipe: Mapping[str, Any]) -> str:
+    told = [f"{name} {recipe[name]}" for name in ("task", "batch_size", "precision") if recipe.get(name) is not None]
+    return f"\n# Found with {', '.join(told)}." if told else ""
+
+
+def _optimizer_line(optimizer: Any) -> str:
+    settings = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer or {})
+    name = OPTIMIZER_CLASSES.get(settings.pop("name", ""))
+    if name is None:
+        return "torch.optim.SGD(model.parameters(), lr=INITIAL_LR)  # your optimiser here"
+    written = [f"{key}={tuple(value) if isinstance(value, list) else value!r}" for key, value in settings.items()]
+    return f"torch.optim.{name}({', '.join(['model.parameters()', 'lr=INITIAL_LR', *written])})"
+
+
+TORCH = ExportTarget("torch", "PyTorch code: optimiser, LambdaLR, closed form", "text/x-python", True, write)
