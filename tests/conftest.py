@@ -1,0 +1,83 @@
+"""What tests of several rooms share: how to draw a schedule, and how Hypothesis runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import annotated_types
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from lrsearch.schedules import FAMILIES, WARMUPS, Schedule
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+Drawn = tuple[Schedule, int | None]
+
+
+def numbers(field: Any) -> st.SearchStrategy[float]:
+    """Numbers that a parameter's declared bounds allow."""
+    bounds: dict[str, Any] = {}
+    for mark in field.metadata:
+        match mark:
+            case annotated_types.Gt(gt):
+                bounds |= {"min_value": gt, "exclude_min": True}
+            case annotated_types.Ge(ge):
+                bounds |= {"min_value": ge}
+            case annotated_types.Lt(lt):
+                bounds |= {"max_value": lt, "exclude_max": True}
+            case annotated_types.Le(le):
+                bounds |= {"max_value": le}
+    return st.floats(**{"min_value": -1e3, "max_value": 1e3} | bounds, allow_subnormal=False)
+
+
+def lengths(units: int, per_unit: int, shortest: int, longest: int) -> st.SearchStrategy[float]:
+    """Lengths of ``shortest`` to ``longest`` updates: whole units, parts of them, and exact numbers of updates."""
+    exact = st.integers(shortest, longest).map(lambda updates: updates / per_unit)
+    whole = st.integers(-(-shortest // per_unit), max(longest // per_unit, -(-shortest // per_unit)))
+    return exact | whole.filter(lambda length: length * per_unit <= longest) if longest >= per_unit else exact
+
+
+@st.composite
+def drawn_schedules(
+    draw: st.DrawFn, family: str | None = None, shape: str | None = None, max_updates: int = 300
+) -> Drawn:
+    family = family or draw(st.sampled_from(sorted(FAMILIES)))
+    shape = shape or draw(st.sampled_from(sorted(WARMUPS)))
+    kind = FAMILIES[family]
+    in_epochs = draw(st.booleans())
+    units = draw(st.integers(1, 30 if in_epochs else max_updates))
+    per_unit = draw(st.integers(1, max(1, max_updates // units))) if in_epochs else 1
+    horizon = units * per_unit
+    lowest = 0.0 if WARMUPS[shape].starts_at_zero else 1e-6
+    data: dict[str, Any] = {
+        "family": family,
+        "initial_lr": draw(st.floats(1e-8, 1e3)),
+        "final_factor": draw(st.just(0.0) | st.floats(0, 1, allow_subnormal=False)),
+        "warmup": draw(st.just(0) | lengths(units, per_unit, 0, horizon - 1)),
+        "warmup_shape": shape,
+        "warmup_start": draw(st.sampled_from([lowest, 0.01, 1.0]) | st.floats(lowest, 1, allow_subnormal=False)),
+    }
+    data |= {"epochs": units} if in_epochs else {"updates": units, "eval_every": draw(st.integers(1, units))}
+    for name in kind.parameters():
+        if name in data:
+            continue
+        if name in kind.lengths():
+            data[name] = draw(lengths(units, per_unit, 1, 2 * horizon))
+        else:
+            data[name] = draw(numbers(kind.model_fields[name]))
+    return kind.model_validate(data), per_unit if in_epochs else None
+
+
+@pytest.fixture(scope="session")
+def schedules() -> Callable[..., st.SearchStrategy[Drawn]]:
+    """``schedules(family, shape, max_updates)``: a strategy of (schedule, updates an epoch or None), H <= max_updates.
+
+    Every parameter is drawn from its declared bounds, so a new family needs nothing here.
+    """
+    return drawn_schedules

@@ -1,0 +1,69 @@
+"""Laws of every export target, and the two that are data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrsearch.errors import InvalidInput, NotFound
+from lrsearch.exports import TARGETS, export
+from lrsearch.schedules import Schedule
+
+EPOCHS = Schedule.model_validate({"family": "cosine", "initial_lr": 0.1, "epochs": 10, "warmup": 1})
+UPDATES = Schedule.model_validate({"family": "cosine", "initial_lr": 0.1, "updates": 50, "eval_every": 10})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_writes_text_of_its_type(target):
+    entry = TARGETS[target]
+    assert entry.name == target
+    assert entry.help
+    for schedule, per_epoch in ((EPOCHS, 7), (UPDATES, None), (UPDATES, 7)):
+        written = export(schedule, target, updates_per_epoch=per_epoch, study="s", trial=3)
+        assert written.media_type == entry.media_type
+        assert written.text.endswith("\n")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_unknown_updates_are_refused_where_they_are_needed(target):
+    if TARGETS[target].needs_updates:
+        with pytest.raises(InvalidInput) as error:
+            export(EPOCHS, target)
+        assert error.value.faults[0].field == "updates_per_epoch"
+    else:
+        assert export(EPOCHS, target).text
+
+
+def test_an_unknown_target_is_answered_with_the_known_ones():
+    with pytest.raises(NotFound, match=r"'jax'.*torch, table, json"):
+        export(EPOCHS, "jax")
+
+
+@given(data=st.data())
+def test_the_table_holds_every_update_with_all_its_digits(schedules, data):
+    schedule, per_epoch = data.draw(schedules())
+    rows = list(csv.DictReader(io.StringIO(export(schedule, "table", updates_per_epoch=per_epoch).text)))
+    assert [int(row["update"]) for row in rows] == list(range(schedule.clock(per_epoch).horizon))
+    assert [float(row["lr"]) for row in rows] == schedule.lr_table(per_epoch).tolist()
+
+
+def test_a_table_too_long_to_send_is_refused_at_once():
+    endless = Schedule.model_validate({"family": "constant", "initial_lr": 0.1, "updates": 10**12, "eval_every": 10**9})
+    with pytest.raises(InvalidInput, match="1,000,000,000,000"):
+        export(endless, "table")
+    assert "HORIZON = 1000000000000" in export(endless, "torch").text
+
+
+@given(data=st.data())
+def test_the_json_is_read_back_equal(schedules, data):
+    schedule, per_epoch = data.draw(schedules())
+    told = json.loads(export(schedule, "json", updates_per_epoch=per_epoch, study="digits", trial=0).text)
+    assert told["study"] == "digits"
+    assert told["trial"] == 0
+    assert told["updates_per_epoch"] == per_epoch
+    assert Schedule.model_validate(told["schedule"]) == schedule
