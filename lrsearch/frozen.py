@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import (
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from .errors import Fault, InvalidInput
@@ -24,6 +33,10 @@ Positive = Annotated[int, Strict(), Field(ge=1, le=MAX_INTEGER)]
 """An integer in [1, 2^53)."""
 
 
+NEWER = object()
+"""As validation context: the data may come from a newer version, so fields it added are left out, not refused."""
+
+
 class Frozen(BaseModel):
     """An immutable value with named fields: unknown fields are refused with the nearest known name."""
 
@@ -31,9 +44,11 @@ class Frozen(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _name_unknown_fields(cls, data: Any) -> Any:
+    def _name_unknown_fields(cls, data: Any, info: ValidationInfo) -> Any:
         if not isinstance(data, Mapping) or cls.model_config.get("extra") != "forbid":
             return data
+        if info.context is NEWER:
+            return {key: value for key, value in data.items() if key in cls.model_fields}
         refuse_unknown([str(key) for key in data], cls.model_fields, cls._unknown_hint())
         return data
 
@@ -70,8 +85,13 @@ def refuse_unknown(names: list[str], known: Mapping[str, Any], hint: str = "") -
 
 def faults_of(error: ValidationError) -> list[Fault]:
     """A pydantic error as our faults: dotted field, law and value."""
+    return faults_in(error.errors(include_url=False))
+
+
+def faults_in(items: Iterable[Mapping[str, Any]]) -> list[Fault]:
+    """What pydantic lists in an error, one fault an item."""
     faults = []
-    for item in error.errors(include_url=False):
+    for item in items:
         path = [str(part) for part in item["loc"]]
         context = item.get("ctx", {})
         message = item["msg"].removeprefix("Value error, ")
