@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from ..frozen import Real
+from ..union import UNTAGGED
 from .formula import Formula
 from .length import Length
 from .schedule import Schedule
@@ -91,5 +94,5 @@ FAMILIES: Mapping[str, type[Schedule]] = MappingProxyType(
 if TYPE_CHECKING:
     AnySchedule = Schedule
 else:
-    AnySchedule = Annotated[Union[tuple(FAMILIES.values())], Field(discriminator="family")]
+    AnySchedule = Annotated[reduce(or_, FAMILIES.values()), Field(discriminator="family"), UNTAGGED]
 """A schedule of any family, as a field of another model."""

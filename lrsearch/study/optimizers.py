@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from ..frozen import Frozen, Real
+from ..union import UNTAGGED
 
 Share = Annotated[Real, Field(ge=0, lt=1)]
 NotNegative = Annotated[Real, Field(ge=0)]
@@ -81,8 +84,9 @@ if TYPE_CHECKING:
     AnyOptimizer = OptimizerSpec
 else:
     AnyOptimizer = Annotated[
-        Union[tuple(OPTIMIZERS.values())],
+        reduce(or_, OPTIMIZERS.values()),
         Field(discriminator="name"),
+        UNTAGGED,
         BeforeValidator(named, json_schema_input_type=dict | str),
     ]
 """An optimiser of any name, as a field of another model."""

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, field_validator, model_serializer, model_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from ..frozen import Frozen, Positive, Real, refuse_unknown
 from ..schedules import FAMILIES
+from ..union import UNTAGGED
 
 MAX_CHOICES = 1000
 MAX_PARAMETERS = 64
@@ -63,6 +73,7 @@ Declaration = Annotated[
     | Annotated[tuple[JsonValue, ...], Field(min_length=1, max_length=MAX_CHOICES), Tag("choices")]
     | Annotated[JsonValue, Tag("plain")],
     Discriminator(_kind),
+    UNTAGGED,
 ]
 """A parameter's declaration: a range, ``{"value": ...}``, a list of choices, or a plain value that is fixed."""
 

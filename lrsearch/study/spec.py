@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ..errors import InvalidInput
 from ..frozen import Frozen, Natural, Positive, Real
+from ..union import UNTAGGED
 from .optimizers import AnyOptimizer, named
 from .space import SpaceSpec
 from .text import FreeJson, Name, Text
@@ -93,7 +94,10 @@ class Limits(Frozen):
 
 
 AnyPruner = Annotated[
-    NoPruner | MedianPruner, Field(discriminator="name"), BeforeValidator(named, json_schema_input_type=dict | str)
+    NoPruner | MedianPruner,
+    Field(discriminator="name"),
+    UNTAGGED,
+    BeforeValidator(named, json_schema_input_type=dict | str),
 ]
 NamedSampler = Annotated[SamplerSpec, BeforeValidator(named, json_schema_input_type=SamplerSpec | str)]
 
