@@ -1,5 +1,6 @@
 """The words of the contract as frozen models, each defined once: in YAML, over HTTP and in the database."""
 
+from .catalog import Catalog, Parameter
 from .comparison import Arm, ArmResult, Comparison, ComparisonResult, ComparisonSpec, Curve, Duel
 from .lease import (
     Assignment,
@@ -57,9 +58,9 @@ from .trial import (
 
 __all__ = [
     "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult", "Assignment",
-    "Best", "Budget", "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm", "Confirmed", "Curve", "Direction",
+    "Best", "Budget", "Catalog", "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm", "Confirmed", "Curve", "Direction",
     "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed", "FreeJson", "Lease", "LeaseRequest",
-    "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page",
+    "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter",
     "Point", "Progress", "Purpose", "Range", "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result",
     "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Study", "StudyPatch", "StudySpec", "StudyState", "TaskDefaults",
     "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "Worker", "now", "read_spec",
