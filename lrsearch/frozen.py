@@ -33,6 +33,8 @@ Positive = Annotated[int, Strict(), Field(ge=1, le=MAX_INTEGER)]
 """An integer in [1, 2^53)."""
 
 
+Plain = str | int | float | bool
+"""What a message may show of an input."""
 NEWER = object()
 """As validation context: the data may come from a newer version, so fields it added are left out, not refused."""
 
@@ -92,12 +94,14 @@ def faults_in(items: Iterable[Mapping[str, Any]]) -> list[Fault]:
     """What pydantic lists in an error, one fault an item."""
     faults = []
     for item in items:
+        if item["type"] == "default_factory_not_called":  # only says that another field is at fault
+            continue
         path = [str(part) for part in item["loc"]]
         context = item.get("ctx", {})
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "unknown_field":
             path.append(str(context["unknown"]))
-        elif item["type"] != "missing" and isinstance(item["input"], str | int | float | bool | None):
+        elif item["type"] != "missing" and "(got " not in message and isinstance(item["input"], Plain | None):
             message += f" (got {item['input']!r:.100})"
         faults.append(Fault(".".join(path), message))
     return faults

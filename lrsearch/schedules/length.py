@@ -10,7 +10,7 @@ from pydantic import AllowInfNan, BeforeValidator, Field, PlainSerializer
 
 from ..frozen import MAX_INTEGER
 
-_SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+_SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
 
 
 def share_of(value: str, horizon: float) -> float:
@@ -49,6 +49,6 @@ Length = Annotated[
     BeforeValidator(_number, json_schema_input_type=float | str),
     AllowInfNan(False),
     Field(ge=0, le=MAX_INTEGER),
-    PlainSerializer(lambda value: int(value) if value.is_integer() else value, return_type=float),
+    PlainSerializer(lambda value: int(value) if value.is_integer() else value, return_type=int | float),
 ]
 """Epochs (or updates, where the horizon is in updates); a share like ``"5%"`` is resolved as the schedule is made."""

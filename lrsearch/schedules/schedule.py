@@ -99,6 +99,11 @@ class Schedule(Frozen):
             raise ValueError(f"the warm-up must end before the horizon (got warmup {self.warmup:g} of {horizon})")
         if self.warmup_start == 0 and not WARMUPS[self.warmup_shape].starts_at_zero:
             raise ValueError(f"`warmup_start > 0` must hold for the warm-up shape {self.warmup_shape}")
+        for name in self.lengths():
+            if name != "warmup" and not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` must last at least one update (got {getattr(self, name):g})")
+        if self.updates is not None:
+            self.clock()
         return self
 
     if not TYPE_CHECKING:
