@@ -58,10 +58,11 @@ from .trial import (
 
 __all__ = [
     "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult", "Assignment",
-    "Best", "Budget", "Catalog", "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm", "Confirmed", "Curve", "Direction",
-    "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed", "FreeJson", "Lease", "LeaseRequest",
-    "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter",
-    "Point", "Progress", "Purpose", "Range", "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result",
-    "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Study", "StudyPatch", "StudySpec", "StudyState", "TaskDefaults",
-    "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "Worker", "now", "read_spec",
+    "Best", "Budget", "Catalog", "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm", "Confirmed", "Curve",
+    "Direction", "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed", "FreeJson", "Lease",
+    "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin",
+    "Outcome", "Page", "Parameter", "Point", "Progress", "Purpose", "Range", "Rejected", "Report", "ReportAnswer",
+    "ReportRequest", "Result", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Study", "StudyPatch", "StudySpec",
+    "StudyState", "TaskDefaults", "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "Worker",
+    "now", "read_spec",
 ]  # fmt: skip

@@ -1,0 +1,34 @@
+"""Health: alive, and ready to work. Neither needs a token."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+
+from lrsearch.frozen import Frozen
+
+from .body import StrictRoute
+from .problem import described
+from .verbs import TheService
+
+router = APIRouter(tags=["health"], route_class=StrictRoute)
+
+
+class Health(Frozen):
+    """The service is well."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/livez", summary="Whether the service is alive", responses=described())
+async def livez() -> Health:
+    """Answer."""
+    return Health()
+
+
+@router.get("/readyz", summary="Whether its database is reachable and migrated", responses=described())
+def readyz(service: TheService) -> Health:
+    """Answer, or 503 where the database is away or of another version."""
+    service.ready()
+    return Health()

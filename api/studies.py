@@ -1,0 +1,93 @@
+"""Studies: create, list, look, change, pause, resume, cancel, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query, Response
+
+from lrsearch.study import Best, Page, Study, StudyPatch, StudySpec, StudyState
+
+from .body import StrictRoute
+from .examples import PATCHES, SPECS
+from .problem import described
+from .verbs import Cursor, IdempotencyKey, Limit, StudyName, TheService, as_json
+
+router = APIRouter(prefix="/v1/studies", tags=["studies"], route_class=StrictRoute)
+
+
+@router.post(
+    "",
+    summary="Create a study",
+    status_code=201,
+    response_model=Study,
+    responses={200: {"model": Study, "description": "It was there already"}, **described(409, 413, 415)},
+)
+def create_study(
+    service: TheService, spec: Annotated[StudySpec, Body(openapi_examples=SPECS)], key: IdempotencyKey = None
+) -> Response:
+    """Store a study; it starts when a worker that offers its task is free. The same spec again: 200."""
+    study, created = service.create(spec, key=key)
+    return as_json(study, 201 if created else 200, {"Location": f"/v1/studies/{study.name}"})
+
+
+@router.get("", summary="List studies, newest first", responses=described())
+def list_studies(
+    service: TheService,
+    state: Annotated[StudyState | None, Query(description="Only studies in this state.")] = None,
+    label: Annotated[
+        str | None, Query(max_length=4001, description="Only with this label: `key` or `key=value`.")
+    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Study]:
+    """Give one page of studies."""
+    return service.studies(state=state, label=label, limit=limit, cursor=cursor)
+
+
+@router.get("/{name}", summary="A study and where it stands", responses=described(404))
+def get_study(service: TheService, name: StudyName) -> Study:
+    """Give its spec with every default, its progress and its best trial."""
+    return service.study(name)
+
+
+@router.patch("/{name}", summary="Change a study's budget or labels", responses=described(404, 409, 413, 415))
+def patch_study(
+    service: TheService, name: StudyName, patch: Annotated[StudyPatch, Body(openapi_examples=PATCHES)]
+) -> Study:
+    """Set absolute values; a finished study with a larger budget goes on."""
+    return service.patch(name, patch)
+
+
+@router.delete("/{name}", summary="Delete a study", status_code=204, responses=described(404, 409))
+def delete_study(service: TheService, name: StudyName) -> None:
+    """Erase it with its trials and curves; only when it is not running."""
+    service.delete(name)
+
+
+@router.post("/{name}/pause", summary="Pause a study", responses=described(404, 409))
+def pause_study(service: TheService, name: StudyName) -> Study:
+    """Hand out nothing new; running trials stop at their next epoch and continue on resume."""
+    return service.pause(name)
+
+
+@router.post("/{name}/resume", summary="Resume a paused study", responses=described(404, 409))
+def resume_study(service: TheService, name: StudyName) -> Study:
+    """Go on where it stopped."""
+    return service.resume(name)
+
+
+@router.post("/{name}/cancel", summary="Cancel a study", responses=described(404, 409))
+def cancel_study(service: TheService, name: StudyName) -> Study:
+    """Stop now; results stay."""
+    return service.cancel(name)
+
+
+@router.get("/{name}/best", summary="The best trials", tags=["trials"], responses=described(404))
+def get_best(
+    service: TheService,
+    name: StudyName,
+    top: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 1,
+) -> Page[Best]:
+    """Give the confirmed trials first, by confirmed mean, then the others by value, ties to the lower number."""
+    return Page[Best](items=tuple(service.best(name, top)))

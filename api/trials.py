@@ -1,0 +1,119 @@
+"""Trials of a study: list, look, add, cancel; their curves, and their schedules as code."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi.responses import StreamingResponse
+
+from lrsearch.frozen import MAX_INTEGER, Frozen
+from lrsearch.study import Page, Point, Trial, TrialRequest, TrialState
+
+from .body import StrictRoute
+from .examples import TRIALS
+from .problem import described
+from .table import csv_lines
+from .verbs import MAX_TRIAL, Cursor, IdempotencyKey, Limit, StudyName, TheService, TrialNumber, as_json
+
+router = APIRouter(prefix="/v1/studies/{name}", tags=["trials"], route_class=StrictRoute)
+
+
+class TrainingCurve(Frozen):
+    """What a trial reported, epoch by epoch."""
+
+    points: tuple[Point, ...]
+
+
+@router.get("/trials", summary="List trials", responses=described(404))
+def list_trials(
+    service: TheService,
+    name: StudyName,
+    *,
+    state: Annotated[TrialState | None, Query(description="Only trials in this state.")] = None,
+    order: Annotated[Literal["number", "value"], Query(description="By number, or the best value first.")] = "number",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Trial]:
+    """Give one page of trials."""
+    return service.trials(name, state=state, order=order, limit=limit, cursor=cursor)
+
+
+@router.get(
+    "/trials.csv",
+    summary="All trials as CSV",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {}}, "description": "A header and one line a trial"}, **described(404)},
+)
+def get_trials_csv(service: TheService, name: StudyName) -> Response:
+    """Give a line a trial: its numbers, its schedule's parameters and its last metrics."""
+    lines = csv_lines(service, name)
+    first = next(lines)  # an unknown study is answered before anything is sent
+    headers = {"Content-Disposition": f'attachment; filename="{name}-trials.csv"'}
+
+    def content() -> object:
+        yield first
+        yield from lines
+
+    return StreamingResponse(content(), headers=headers, media_type="text/csv")  # type: ignore[arg-type]  # a generator
+
+
+@router.post(
+    "/trials", summary="Add a trial", status_code=201, response_model=Trial, responses=described(404, 409, 413, 415)
+)
+def add_trial(
+    service: TheService,
+    name: StudyName,
+    request: Annotated[TrialRequest, Body(openapi_examples=TRIALS)],
+    key: IdempotencyKey = None,
+) -> Response:
+    """Enqueue `params` or a `schedule`, import one with its `value`, or `retry` a number."""
+    trial = service.add_trial(name, request, key=key)
+    return as_json(trial, 201, {"Location": f"/v1/studies/{name}/trials/{trial.number}"})
+
+
+@router.get("/trials/{number}", summary="One trial", responses=described(404))
+def get_trial(service: TheService, name: StudyName, number: TrialNumber) -> Trial:
+    """Give its state, value, metrics, parameters and schedule."""
+    return service.trial(name, number)
+
+
+@router.post("/trials/{number}/cancel", summary="Cancel a trial", responses=described(404, 409))
+def cancel_trial(service: TheService, name: StudyName, number: TrialNumber) -> Trial:
+    """Stop it now; its worker is told at its next report."""
+    return service.cancel_trial(name, number)
+
+
+@router.get("/trials/{number}/curve", summary="What a trial reported, epoch by epoch", responses=described(404))
+def get_curve(service: TheService, name: StudyName, number: TrialNumber) -> TrainingCurve:
+    """Give its points; null = was not finite, absent = not measured."""
+    return TrainingCurve(points=tuple(service.curve(name, number)))
+
+
+@router.get(
+    "/trials/{trial}/export",
+    summary="A trial's schedule as code or data",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "As the target writes it",
+            "content": {"text/x-python": {}, "text/csv": {}, "application/json": {}},
+        },
+        **described(404),
+    },
+)
+def export_trial(
+    service: TheService,
+    name: StudyName,
+    trial: Annotated[
+        Literal["best"] | Annotated[int, Path(ge=0, le=MAX_TRIAL)], Path(description="A number, or best.")
+    ],
+    target: Annotated[str, Query(max_length=50, description="A target of the catalog.", examples=["torch"])] = "torch",
+    updates_per_epoch: Annotated[
+        int | None, Query(ge=1, le=MAX_INTEGER, description="Where it differs from the study's, or nobody knows it.")
+    ] = None,
+) -> Response:
+    """Write the schedule for a framework, to be pasted into training code."""
+    number = None if trial == "best" else int(trial)
+    export = service.export(name, number, target, updates_per_epoch=updates_per_epoch)
+    return Response(export.text, media_type=export.media_type)

@@ -1,0 +1,39 @@
+"""What routes have in common: the service behind them, and the shapes of names, numbers, keys and pages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Query, Request, Response
+from pydantic import BaseModel
+
+from lrsearch.service import Service
+from lrsearch.study import Name
+
+MAX_TRIAL = 2**31 - 1
+
+
+async def _service(request: Request) -> Service:
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service
+
+
+TheService = Annotated[Service, Depends(_service)]
+StudyName = Annotated[Name, Path(description="The study's name.", examples=["digits-step"])]
+TrialNumber = Annotated[int, Path(ge=0, le=MAX_TRIAL, description="The trial's number, from 0.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many items.")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]{1,255}$",
+        description="The same key and request again: the same answer, and one effect.",
+    ),
+]
+
+
+def as_json(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """The answer without a second validation, for the calls that come most often and those with two statuses."""
+    return Response(model.model_dump_json(), status, headers, "application/json")
