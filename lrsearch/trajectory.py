@@ -26,7 +26,8 @@ MANTISSA_BITS = 44
 def rounded(controls: FloatArray) -> FloatArray:
     """``controls`` rounded to 44 bits of mantissa (relative change <= 2**-45)."""
     mantissa, exponent = np.frexp(controls)
-    return np.ldexp(np.rint(np.ldexp(mantissa, MANTISSA_BITS)), exponent - MANTISSA_BITS)
+    bits = MANTISSA_BITS + 1  # frexp's mantissa lies in [1/2, 1): its first bit is the one that is always set
+    return np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
 
 
 def interval_bounds(schedule: Schedule, updates_per_epoch: int | None, epoch: int) -> tuple[int, int]:
