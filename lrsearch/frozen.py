@@ -27,6 +27,8 @@ Real = Annotated[float, Strict(), AllowInfNan(False)]
 """A finite float; whole numbers are accepted, strings and booleans are not."""
 Whole = Annotated[int, Strict(), Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 """An integer below 2^53 in size; booleans and strings are not."""
+Flag = Annotated[bool, Strict()]
+"""True or false; 1 and "yes" are neither."""
 Natural = Annotated[int, Strict(), Field(ge=0, le=MAX_INTEGER)]
 """An integer in [0, 2^53)."""
 Positive = Annotated[int, Strict(), Field(ge=1, le=MAX_INTEGER)]

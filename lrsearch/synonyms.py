@@ -82,6 +82,15 @@ SYNONYMS: Mapping[str, str] = MappingProxyType(
         "grace_period": "startup_trials",
         "n_startup_trials": "startup_trials",
         "random_state": "seed",
+        "optimizer": "train.optimizer",
+        "batch_size": "train.batch_size",
+        "clip_norm": "train.clip_norm",
+        "precision": "train.precision",
+        "seed": "train.seed",
+        "seeds": "train.seeds",
+        "trials": "budget.trials",
+        "hours": "budget.hours",
+        "parallel": "sampler.parallel",
     }
 )
 
@@ -98,5 +107,6 @@ def nearest(unknown: str, known: Iterable[str]) -> str | None:
         last = ours.rpartition(".")[2]
         if last in names:
             return last
+        ours = SYNONYMS.get(ours, ours)
     close = difflib.get_close_matches(unknown, names, n=1, cutoff=0.7)
     return close[0] if close else ours

@@ -27,7 +27,8 @@ def rounded(controls: FloatArray) -> FloatArray:
     """``controls`` rounded to 44 bits of mantissa (relative change <= 2**-45)."""
     mantissa, exponent = np.frexp(controls)
     bits = MANTISSA_BITS + 1  # frexp's mantissa lies in [1/2, 1): its first bit is the one that is always set
-    return np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
+    kept: FloatArray = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
+    return kept
 
 
 def interval_bounds(schedule: Schedule, updates_per_epoch: int | None, epoch: int) -> tuple[int, int]:
@@ -83,9 +84,7 @@ def keys(start: str, schedule: Schedule, updates_per_epoch: int | None) -> Itera
 
 def plan_key(recipe: Mapping[str, Any], seed: int, schedule: Schedule, updates_per_epoch: int | None) -> str:
     """The key of the whole trajectory: equal for trials that train the same thing under any name."""
-    key = first_key(recipe, seed)
-    for key in keys(key, schedule, updates_per_epoch):
-        pass
+    *_, key = keys(first_key(recipe, seed), schedule, updates_per_epoch)
     return key
 
 

@@ -26,3 +26,18 @@ def _without_tag(item: Any) -> InitErrorDetails:
 
 UNTAGGED = WrapValidator(_untagged)
 """Marks a tagged union: an error's location is ``optimizer.lr``, not ``optimizer.sgd.lr``."""
+
+
+def either(law: str) -> WrapValidator:
+    """Marks a union of plain types: a value that is none of them breaks one ``law``, told once.
+
+    ``Annotated[Positive | Literal["full"], either("a whole number >= 1, or `full`")]``
+    """
+
+    def validated(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            raise PydanticCustomError("neither", "{law}", {"law": law}) from None
+
+    return WrapValidator(validated)

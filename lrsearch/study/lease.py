@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ..frozen import Frozen, Natural, Positive, Real
 from ..schedules import AnySchedule
-from .spec import Direction
+from .spec import BatchSize, Direction
 from .text import FreeJson, Name, Text
 from .trial import Divergence, Point, Purpose, StudyState
 
@@ -20,7 +20,7 @@ class TaskDefaults(Frozen):
     """What a task supplies where a spec is silent."""
 
     optimizer: FreeJson | str = "adam"
-    batch_size: Positive | Literal["full"] = 64
+    batch_size: BatchSize = 64
     initial_lr: FreeJson | None = None
     """The declaration of `initial_lr` in a space; None = the optimiser's."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ..frozen import Frozen, Real
+from ..frozen import Flag, Frozen, Real
 from ..union import UNTAGGED
 
 Share = Annotated[Real, Field(ge=0, lt=1)]
@@ -41,7 +41,7 @@ class Sgd(OptimizerSpec):
     name: Literal["sgd"] = "sgd"
     momentum: Share = 0.0
     dampening: Share = 0.0
-    nesterov: bool = False
+    nesterov: Flag = False
 
     @model_validator(mode="after")
     def _check_nesterov(self) -> Self:
@@ -59,7 +59,7 @@ class Adam(OptimizerSpec):
     name: Literal["adam"] = "adam"
     betas: tuple[Share, Share] = (0.9, 0.999)
     eps: Annotated[Real, Field(gt=0)] = 1e-8
-    amsgrad: bool = False
+    amsgrad: Flag = False
 
 
 class AdamW(Adam):

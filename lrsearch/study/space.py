@@ -16,12 +16,13 @@ from pydantic import (
     model_validator,
 )
 
-from ..frozen import Frozen, Positive, Real, refuse_unknown
+from ..frozen import Flag, Frozen, Positive, Real, refuse_unknown
 from ..schedules import FAMILIES
-from ..union import UNTAGGED
+from ..union import UNTAGGED, either
 
 MAX_CHOICES = 1000
 MAX_PARAMETERS = 64
+Bound = Annotated[Real | str, either('a bound is a finite number, or, for lengths, a share of the horizon like "5%"')]
 
 
 class Range(Frozen):
@@ -32,9 +33,9 @@ class Range(Frozen):
     shares (``"10%"``).
     """
 
-    low: Real | str
-    high: Real | str
-    log: bool = False
+    low: Bound
+    high: Bound
+    log: Flag = False
     num: Annotated[Positive, Field(ge=2, le=MAX_CHOICES)] | None = None
     step: Annotated[Real, Field(gt=0)] | None = None
 

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ..errors import InvalidInput
 from ..frozen import Frozen, Natural, Positive, Real
-from ..union import UNTAGGED
+from ..union import UNTAGGED, either
 from .optimizers import AnyOptimizer, named
 from .space import SpaceSpec
 from .text import FreeJson, Name, Text
@@ -17,13 +17,14 @@ EXTERNAL = "external"
 """The task that nobody trains but the user's own loop."""
 
 Direction = Literal["minimize", "maximize"]
+BatchSize = Annotated[Positive | Literal["full"], either("a batch size is a whole number >= 1, or `full`")]
 
 
 class TrainSpec(Frozen):
     """The rest of the recipe: everything about training but the task and the rates. None = the task's default."""
 
     optimizer: AnyOptimizer | None = None
-    batch_size: Positive | Literal["full"] | None = None
+    batch_size: BatchSize | None = None
     clip_norm: Annotated[Real, Field(gt=0)] | None = None
     """Gradients are scaled down to this norm."""
     precision: Literal["float32", "float64"] = "float32"

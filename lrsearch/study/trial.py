@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, JsonValue
 
-from ..frozen import Frozen, Natural, Positive, Real
+from ..frozen import Flag, Frozen, Natural, Positive, Real
 from ..schedules import AnySchedule
 from .spec import Budget, StudySpec
 from .text import FreeJson, Metric, Text
@@ -33,7 +33,7 @@ class Point(Frozen):
     """Finished updates; instead of `epoch` where the horizon is in updates."""
     seed: Natural | None = None
     """Defaults to the assignment's only seed."""
-    shared: bool = False
+    shared: Flag = False
     """Whether it was taken from a stored prefix instead of trained."""
     lr_first: Metric = None
     lr_last: Metric = None

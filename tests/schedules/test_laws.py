@@ -124,7 +124,7 @@ def test_a_step_falls_at_the_exact_update(schedules, data):
 
 @given(share=st.integers(0, 400).map(lambda quarter: quarter / 4), epochs=st.integers(1, 10_000))
 def test_shares_are_of_the_horizon_and_are_kept_as_numbers(share, epochs):
-    assume(share < 100)
+    assume(share < 99)
     written = {"family": "step", "initial_lr": 0.1, "decay_rate": 0.5, "warmup": f"{share:g}%", "step_size": "25%"}
     schedule = Schedule.model_validate(written | {"epochs": epochs})
     assert schedule.warmup == pytest.approx(share / 100 * epochs, rel=1e-15)
