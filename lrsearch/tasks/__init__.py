@@ -1,0 +1,1 @@
+"""Tasks: what is trained. ``catalog`` describes the built-ins without torch."""

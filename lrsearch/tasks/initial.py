@@ -1,0 +1,58 @@
+"""A task's initial weights: a function of the training seed, whatever was drawn before."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .task import Task
+
+
+@contextmanager
+def seeded(seed: int, *, torch_too: bool) -> Iterator[None]:
+    """Python's, numpy's and torch's global generators started from ``seed``; afterwards they are as before."""
+    python, legacy = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        if torch_too:
+            with _torch_seeded(seed):
+                yield
+        else:
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)
+
+
+@contextmanager
+def _torch_seeded(seed: int) -> Iterator[None]:
+    import torch
+
+    dtype = torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+
+
+def initial_model(task: Task, seed: int) -> Any:
+    """``task.model()`` with its weights drawn from ``seed`` on the processor, in float32 where torch draws them."""
+    with seeded(seed, torch_too=task.trained_by == "torch"):
+        return task.model()
+
+
+def initial_arrays(task: Task, seed: int) -> dict[str, np.ndarray]:
+    """The initial weights and buffers by name."""
+    model = initial_model(task, seed)
+    if isinstance(model, np.ndarray):
+        return {"": model}
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: np.asarray(tensor.detach().cpu()) for name, tensor in named}

@@ -1,0 +1,186 @@
+"""What is trained: the class that a user's own task is made of. Importable without torch."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..errors import InvalidInput
+from ..frozen import Frozen
+from ..study import Direction, TaskDefaults, TaskOffer
+from .source import source_digest
+
+if TYPE_CHECKING:
+    import torch
+
+Pair = tuple[Any, Any]
+"""Inputs and targets, numpy arrays or torch tensors whose first axis counts the examples."""
+
+
+class Options(Frozen):
+    """The options of a task, as a frozen pydantic model; every field needs a default to be searched without it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A task's data, in memory.
+
+    Floating-point arrays are trained in the recipe's precision, integers stay as they are.
+
+    Attributes:
+        train: inputs and targets to train on.
+        val: held out of training: what a search looks at.
+        test: looked at once, for the winner; None where there is none.
+    """
+
+    train: Pair
+    val: Pair
+    test: Pair | None = None
+
+    def __post_init__(self) -> None:
+        for part, pair in self.parts().items():
+            n_inputs, n_targets = (len(side) for side in pair)
+            if n_inputs != n_targets or n_inputs < 1:
+                raise InvalidInput(
+                    f"`{part}` data needs as many targets as inputs, at least one (got {n_inputs} and {n_targets})"
+                )
+
+    def parts(self) -> dict[str, Pair]:
+        """``{"train": ..., "val": ..., "test": ...}``, the last only where there is test data."""
+        parts = {"train": self.train, "val": self.val}
+        return parts if self.test is None else {**parts, "test": self.test}
+
+    def arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """``parts()`` as numpy arrays on the processor."""
+        return {part: (as_array(pair[0]), as_array(pair[1])) for part, pair in self.parts().items()}
+
+
+class Task(ABC):
+    """Data, model, loss and metrics under a registered name.
+
+    A classifier needs a name, a model and data; loss and accuracy are supplied::
+
+        class Blobs(lrsearch.Task):
+            name = "blobs"
+
+            def model(self):
+                return torch.nn.Linear(2, 3)
+
+            def data(self):
+                return lrsearch.Data(train=(x, y), val=(x_val, y_val))
+
+    The weights ``model()`` returns and everything random while training are drawn from the training seed; ``data()``
+    must return the same arrays every time. An instance holds one set of options: ``self.options.dropout``.
+
+    Class attributes:
+        name: lower-case letters, digits, ``.``, ``_``, ``-``; what a spec says under ``task``.
+        version: raise it when something changes that neither this file, nor the initial weights, nor the data show.
+        metrics: each metric's direction; the first is the default objective.
+        Options: a subclass of ``lrsearch.Options``.
+        defaults: optimiser, batch size and rates where a spec is silent.
+        train_examples: number of training examples; None = counted by loading the data with default options.
+        has_test: whether there is test data; None = as train_examples.
+        optimizers: names of those it can be trained with; None = all.
+        trained_by: the kind of program that trains it (``lrsearch.training.program.PROGRAMS``).
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    metrics: ClassVar[Mapping[str, Direction]] = {"val_loss": "minimize", "val_accuracy": "maximize"}
+    Options: ClassVar[type[Options]] = Options
+    defaults: ClassVar[TaskDefaults] = TaskDefaults()
+    train_examples: ClassVar[int | None] = None
+    has_test: ClassVar[bool | None] = None
+    optimizers: ClassVar[tuple[str, ...] | None] = None
+    trained_by: ClassVar[str] = "torch"
+    source: ClassVar[str] = ""
+    """Digest of the file that defines the class, taken as the class is made."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.source = source_digest(cls)
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        """Check ``options``.
+
+        Raises:
+            InvalidInput: for an unknown option or a value its law forbids.
+        """
+        self.options: Any = type(self).Options.read(dict(options or {}))
+
+    @abstractmethod
+    def model(self) -> Any:
+        """A ``torch.nn.Module`` with its initial weights."""
+
+    @abstractmethod
+    def data(self) -> Data:
+        """The data, the same every time."""
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The mean loss of a batch, a scalar. By default the cross entropy of class scores."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(outputs, targets)
+
+    def measure(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Other measures of a batch, each a scalar mean over its examples.
+
+        ``"accuracy"`` is reported as ``train_accuracy``, ``val_accuracy`` and ``test_accuracy``. By default the share
+        of examples whose highest score is the target's, where ``metrics`` names an accuracy.
+        """
+        if "val_accuracy" not in self.metrics:
+            return {}
+        return {"accuracy": (outputs.argmax(dim=-1) == targets).to(outputs.dtype).mean()}
+
+    @classmethod
+    def description(cls) -> TaskOffer:
+        """The task as it is announced, apart from what only its data can tell.
+
+        Raises:
+            InvalidInput: a class attribute breaks a law.
+        """
+        if inspect.isabstract(cls) or not isinstance(getattr(cls, "name", None), str):
+            missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ()))) or "name"
+            raise InvalidInput(f"a task has a `name`, `model()` and `data()`; {cls.__name__} lacks: {missing}")
+        if not (inspect.isclass(cls.Options) and issubclass(cls.Options, Options)):
+            raise InvalidInput(f"`Options` of task {cls.__name__} must be a subclass of lrsearch.Options")
+        if not cls.metrics:
+            raise InvalidInput(f"`metrics` of task {cls.__name__} must name at least one, as `val_loss`")
+        return TaskOffer.read(
+            {
+                "name": cls.name,
+                "version": cls.version,
+                "help": (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")[:2000],
+                "train_examples": cls.train_examples,
+                "metrics": dict(cls.metrics),
+                "options_schema": cls.Options.model_json_schema(),
+                "defaults": cls.defaults,
+                "has_test": bool(cls.has_test),
+                "optimizers": cls.optimizers,
+            }
+        )
+
+    @classmethod
+    def offer(cls) -> TaskOffer:
+        """The task as a worker announces it; loads the data where the class does not say what it holds.
+
+        Raises:
+            InvalidInput: as ``description``, or an option has no default and the class does not say its size.
+            Exception: whatever the task's own ``data()`` raises.
+        """
+        offer = cls.description()
+        if cls.train_examples is not None and cls.has_test is not None:
+            return offer
+        data = cls().data()
+        counted = {"train_examples": len(data.train[0]), "has_test": data.test is not None}
+        return offer.model_copy(update=counted)
+
+
+def as_array(values: Any) -> np.ndarray:
+    """A numpy array of ``values``, an array or a tensor on any device."""
+    return np.asarray(values.detach().cpu()) if hasattr(values, "detach") else np.asarray(values)
