@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lrsearch.schedules import FAMILIES, WARMUPS, Schedule
 
-hypothesis.settings.register_profile("default", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("default", deadline=None, max_examples=40, derandomize="CI" in os.environ)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
