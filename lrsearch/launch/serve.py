@@ -1,0 +1,116 @@
+"""The service and its workers on this machine, until somebody ends them."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..errors import LrsearchError, Unavailable
+from .crew import Crew
+from .listener import Listener
+from .machine import default_workers
+
+if TYPE_CHECKING:
+    from ..service import Service
+
+log = logging.getLogger("lrsearch.launch")
+
+TEND_SECONDS = 0.2
+
+OPEN_HERE = (
+    "No token is set: anyone with an account on this machine can use the service. "
+    "LRSEARCH_TOKEN or LRSEARCH_TOKEN_FILE changes that."
+)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), interrupt) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Within the block a second Ctrl-C or SIGTERM does not cut the end short."""
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), signal.SIG_IGN) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def serve(
+    service: Service,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    n_workers: int | None = None,
+    token: str | None = None,
+    tasks: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+) -> None:
+    """Answer on a port with workers beside it, until SIGINT or SIGTERM; then end all of it cleanly.
+
+    Workers are ended first, while the service still takes what they hand back.
+
+    Args:
+        service: what answers.
+        host: the address to listen on.
+        port: 0 = a free one, which is printed.
+        n_workers: worker processes on this machine; None = one a GPU, else one a processor.
+        token: needed to listen beyond this machine.
+        tasks: the user's own tasks, ``"my.py:MyTask"``.
+        say: where lines for people go.
+
+    Raises:
+        NotAllowed: ``host`` can be reached from elsewhere, and there is no token.
+        Unavailable: the address or port cannot be had.
+    """
+    n_workers = default_workers() if n_workers is None else n_workers
+    listener = Listener(service, host=host, port=port, token=token)
+    crew = Crew(listener.url, n_workers, token=token, tasks=tasks)
+    with interruptible():
+        try:
+            listener.start()
+            say(f"Listening on {listener.url} with {n_workers} worker{'s' if n_workers != 1 else ''} on this machine.")
+            if token is None:
+                say(OPEN_HERE)
+            _keep(service, listener, crew)
+        except KeyboardInterrupt:
+            say("Stopping.")
+        finally:
+            with undisturbed():
+                crew.stop()
+                listener.stop()
+
+
+def _keep(service: Service, listener: Listener, crew: Crew) -> None:
+    """Tend the workers, and take back what silent ones hold, until interrupted."""
+    reap_seconds = service.settings.lease_seconds / 4
+    reaped_at = time.monotonic()
+    while listener.alive:
+        crew.tend()
+        if time.monotonic() - reaped_at > reap_seconds:
+            reaped_at = time.monotonic()
+            try:
+                service.reap()
+            except LrsearchError as error:
+                log.warning("the database is away: %s", error)
+        time.sleep(TEND_SECONDS)
+    raise Unavailable("the web server ended by itself; its reason is in the lines above")
