@@ -14,7 +14,7 @@ from .body import StrictRoute
 from .examples import TRIALS
 from .problem import described
 from .table import csv_lines
-from .verbs import MAX_TRIAL, Cursor, IdempotencyKey, Limit, StudyName, TheService, TrialNumber, as_json
+from .verbs import Cursor, IdempotencyKey, Limit, StudyName, TheService, TrialNumber, as_json
 
 router = APIRouter(prefix="/v1/studies/{name}", tags=["trials"], route_class=StrictRoute)
 
@@ -105,9 +105,7 @@ def get_curve(service: TheService, name: StudyName, number: TrialNumber) -> Trai
 def export_trial(
     service: TheService,
     name: StudyName,
-    trial: Annotated[
-        Literal["best"] | Annotated[int, Path(ge=0, le=MAX_TRIAL)], Path(description="A number, or best.")
-    ],
+    trial: Annotated[str, Path(pattern=r"^(best|[0-9]{1,9})$", description="A number, or `best`.", examples=["best"])],
     target: Annotated[str, Query(max_length=50, description="A target of the catalog.", examples=["torch"])] = "torch",
     updates_per_epoch: Annotated[
         int | None, Query(ge=1, le=MAX_INTEGER, description="Where it differs from the study's, or nobody knows it.")

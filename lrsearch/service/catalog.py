@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, get_args
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pydantic import BaseModel
 
 from ..exports import TARGETS
 from ..schedules import FAMILIES, WARMUPS, Schedule
+from ..search.samplers import SAMPLERS
 from ..study import OPTIMIZERS, Catalog, MedianPruner, NoPruner, Parameter, SamplerSpec, TaskOffer
 from ..study.catalog import Entry, ExportEntry, FamilyEntry, OptimizerEntry, WarmupEntry
 from ..tasks.catalog import CATALOG
 
-SAMPLERS: Mapping[str, str] = MappingProxyType(
-    {
-        "grid": "every combination of points and choices, or a seeded part of them; ranges need num or step",
-        "random": "every suggestion drawn for itself",
-        "tpe": "tree-structured Parzen estimators: more where results were good (Bergstra et al., NeurIPS 2011)",
-    }
-)
-"""A line about every sampler."""
+_NOT_VALUES = frozenset({"title", "description", "default"})
+_AS_JSON_SCHEMA = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+"""Bounds that pydantic leaves in its own words, where a field may also be a string."""
 PRUNERS = (NoPruner, MedianPruner)
 
 
@@ -48,8 +43,8 @@ def catalog(offers: Sequence[TaskOffer]) -> Catalog:
             for name, optimizer in OPTIMIZERS.items()
         ),
         samplers=tuple(
-            Entry(name=name, help=SAMPLERS[name], parameters=parameters(SamplerSpec, _all_but(SamplerSpec, "name")))
-            for name in get_args(SamplerSpec.model_fields["name"].annotation)
+            Entry(name=name, help=sampler.HELP, parameters=parameters(SamplerSpec, _all_but(SamplerSpec, "name")))
+            for name, sampler in SAMPLERS.items()
         ),
         pruners=tuple(
             Entry(
@@ -89,7 +84,9 @@ def parameters(model: type[BaseModel], names: Iterable[str]) -> tuple[Parameter,
             help=" ".join(fields[name].get("description", "").split()),
             required=name in required,
             default=fields[name].get("default"),
-            values={key: fields[name][key] for key in fields[name] if key not in ("title", "description", "default")},
+            values={
+                _AS_JSON_SCHEMA.get(key, key): value for key, value in fields[name].items() if key not in _NOT_VALUES
+            },
         )
         for name in names
     )

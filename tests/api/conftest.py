@@ -1,0 +1,72 @@
+"""The service over a real database, and clients of the application."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)  # Starlette's test client would rather have httpx2
+    from starlette.testclient import TestClient
+
+from lrsearch.api import create_app
+from lrsearch.service import Service
+from lrsearch.store import Store
+
+LOOPBACK = "http://127.0.0.1:8000"
+EXTERNAL: dict[str, Any] = {
+    "name": "loop",
+    "task": "external",
+    "epochs": 3,
+    "space": {"family": "step", "initial_lr": [0.1, 0.2, 0.4], "decay_rate": 0.5, "step_size": 1},
+    "sampler": "grid",
+    "objective": {"metric": "val_loss", "direction": "minimize"},
+}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """The whole service on a SQLite file of its own."""
+    store = Store(f"sqlite:///{tmp_path}/studies.db")
+    store.migrate()
+    yield Service(store)
+    store.close()
+
+
+@pytest.fixture
+def http(service: Service) -> Iterator[TestClient]:
+    """A client on this machine, of the service without a token. What breaks is answered, not raised."""
+    with TestClient(create_app(service), base_url=LOOPBACK, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def external() -> dict[str, Any]:
+    """A small study trained by somebody's own loop: a grid of three."""
+    return EXTERNAL
+
+
+@pytest.fixture
+def train(http: TestClient) -> Callable[..., dict[str, Any]]:
+    """Ask for one trial of the external study over HTTP and report it to its end."""
+
+    def train(value: float = 0.5, study: str = "loop") -> dict[str, Any]:
+        lease = http.post("/v1/leases", json={"worker": "w", "hold": 1, "study": study}).json()
+        given = lease["assignments"][0]
+        points = [
+            {"epoch": epoch, "metrics": {"val_loss": value + given["until_epoch"] - epoch}}
+            for epoch in range(1, given["until_epoch"] + 1)
+        ]
+        report = {"study": study, "trial": given["trial"], "attempt": given["attempt"], "points": points}
+        report["result"] = {"state": "completed"}
+        answer = http.post(f"/v1/leases/{lease['lease']}/reports", json={"hold": 0, "reports": [report]})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["rejected"] == []
+        http.delete(f"/v1/leases/{lease['lease']}")
+        return given
+
+    return train
