@@ -23,7 +23,7 @@ Pair = tuple[Any, Any]
 
 
 class Options(Frozen):
-    """The options of a task, as a frozen pydantic model; every field needs a default to be searched without it."""
+    """The options of a task, as a frozen pydantic model; every field needs a default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +149,9 @@ class Task(ABC):
             raise InvalidInput(f"a task has a `name`, `model()` and `data()`; {cls.__name__} lacks: {missing}")
         if not (inspect.isclass(cls.Options) and issubclass(cls.Options, Options)):
             raise InvalidInput(f"`Options` of task {cls.__name__} must be a subclass of lrsearch.Options")
+        needed = [name for name, field in cls.Options.model_fields.items() if field.is_required()]
+        if needed:
+            raise InvalidInput(f"every option of task {cls.__name__} needs a default (none has: {', '.join(needed)})")
         if not cls.metrics:
             raise InvalidInput(f"`metrics` of task {cls.__name__} must name at least one, as `val_loss`")
         return TaskOffer.read(
@@ -170,7 +173,7 @@ class Task(ABC):
         """The task as a worker announces it; loads the data where the class does not say what it holds.
 
         Raises:
-            InvalidInput: as ``description``, or an option has no default and the class does not say its size.
+            InvalidInput: as ``description``.
             Exception: whatever the task's own ``data()`` raises.
         """
         offer = cls.description()

@@ -1,0 +1,1 @@
+"""Training: programs, optimisers, the store of prefixes, and the trainer that workers call."""

@@ -1,0 +1,36 @@
+"""What may change the last bits of a training, as text: part of every key that opens a checkpoint."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+
+TORCH_PROGRAM = "lone 1"
+"""Raise the number when a change to the torch program changes bits."""
+LEAST_SQUARES_PROGRAM = "recursion 1"
+"""Raise the number when a change to the least-squares program changes bits."""
+THREADS = 1
+"""Threads a program on the processor: another number would sum in another order."""
+
+
+def torch_numerics(device: str, *, fused_optimizer: bool) -> str:
+    """The numerics of the torch program on ``device``."""
+    import torch
+
+    kind = device.partition(":")[0]
+    if kind == "cuda":
+        name = torch.cuda.get_device_name(device)
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # torch types it not
+        where = f"{name}, cuda {torch.version.cuda}, cudnn {cudnn}"
+    elif kind == "cpu":
+        where = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, threads {THREADS}"
+    else:
+        where = platform.machine()
+    optimizer = "fused" if fused_optimizer else "foreach"
+    return f"torch {torch.__version__}; {kind} {where}; {optimizer} optimiser; {TORCH_PROGRAM}"
+
+
+def numpy_numerics() -> str:
+    """The numerics of the numpy programs."""
+    return f"numpy {np.__version__}; {platform.machine()}; {LEAST_SQUARES_PROGRAM}"

@@ -1,0 +1,135 @@
+"""The seam of training: one compiled way to train trajectories of one recipe and seed."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..schedules import FloatArray
+from ..study import TrainSpec
+from ..tasks.task import Task
+from .workload import Workload
+
+State = dict[str, np.ndarray]
+"""A lane's whole state by name: weights, buffers, the optimiser's moments, the position."""
+
+DIVERGENCE_FACTOR = 1e6
+"""A training whose loss exceeds this many times max(1, its first loss) has diverged."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One finished reporting interval of one trajectory.
+
+    Attributes:
+        epoch: the interval, from 1.
+        lr_first: the first update's rate.
+        lr_last: the last update's rate.
+        seconds: wall-clock seconds of training and validation.
+        metrics: ``train_*`` over the interval's batches as they were trained, ``val_*`` at its end, ``grad_norm`` the
+            mean over its updates of the gradient's norm before clipping. NaN and infinity are possible.
+        divergence: the first update (from 0) whose loss was not finite or beyond the bound, and its rate; None = fine.
+    """
+
+    epoch: int
+    lr_first: float
+    lr_last: float
+    seconds: float
+    metrics: Mapping[str, float]
+    divergence: tuple[int, float] | None = None
+
+
+class Program(Protocol):
+    """Trains lanes: trajectories of one recipe and seed, all at the same epoch.
+
+    A new program has one lane, at its initial weights. What a lane becomes depends on the recipe, the numerics and
+    its own controls only: not on its index, its neighbours or what was trained before.
+    """
+
+    n_lanes: int
+
+    def __init__(self, workload: Workload, train: TrainSpec, seed: int, device: str | None = None) -> None:
+        """Build the first lane.
+
+        Raises:
+            InvalidInput: the recipe asks for what this program cannot do.
+        """
+
+    def run_epoch(self, epoch: int, controls: FloatArray) -> list[EpochRecord]:
+        """Train every lane for one interval.
+
+        Args:
+            epoch: the interval, from 1.
+            controls: float64 of shape (lanes, updates, 1); column 0 is the learning rate.
+        """
+
+    def fork(self, index: Sequence[int]) -> None:
+        """Lane i becomes a copy of lane ``index[i]``; sets ``n_lanes``."""
+
+    def save(self, lane: int) -> State:
+        """A copy of a lane's state, in C order on the processor."""
+
+    def load(self, lane: int, state: Mapping[str, np.ndarray]) -> None:
+        """Give a lane a saved state.
+
+        Raises:
+            InvalidInput: names, shapes or types are not this program's; the lane is left as it was.
+        """
+
+    def test(self, lane: int) -> dict[str, float]:
+        """``test_*`` metrics of a lane's present state; empty where there is no test data."""
+
+    @staticmethod
+    def numerics(device: str | None = None) -> str:
+        """What may change the last bits here, as text."""
+
+
+PROGRAMS: Mapping[str, str] = MappingProxyType(
+    {"torch": "torch_program:TorchProgram", "least-squares": "least_squares:LeastSquaresProgram"}
+)
+"""The programs by ``Task.trained_by``; each is imported when it is needed, as torch takes a second."""
+
+
+def program_class(task: Task) -> type[Program]:
+    """The kind of program that trains ``task``."""
+    module, _, name = PROGRAMS[task.trained_by].partition(":")
+    kind: Any = getattr(importlib.import_module(f".{module}", __package__), name)
+    return kind  # type: ignore[no-any-return]  # the table above says what it is
+
+
+def first_divergence(
+    losses: FloatArray, rates: FloatArray, first_update: int, bound: float
+) -> tuple[int, float] | None:
+    """The first update whose loss is not finite or above ``bound``, and its rate.
+
+    Args:
+        losses: each update's loss before it was applied, shape (updates,).
+        rates: each update's rate, shape (updates,).
+        first_update: the number of the first of them.
+        bound: the largest loss that is no divergence.
+    """
+    bad = np.flatnonzero(~(losses <= bound))
+    return None if not bad.size else (first_update + int(bad[0]), float(rates[bad[0]]))
+
+
+def divergence_bound(first_loss: float) -> float:
+    """The largest loss that is no divergence, given the loss of update 0."""
+    return DIVERGENCE_FACTOR * max(1.0, first_loss) if math.isfinite(first_loss) else DIVERGENCE_FACTOR
+
+
+def check_state(state: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise InvalidInput unless ``state`` has exactly the names and shapes ``expected``."""
+    from ..errors import InvalidInput
+
+    if state.keys() != expected.keys():
+        differing = sorted(state.keys() ^ expected.keys())
+        raise InvalidInput(f"a state has exactly its program's arrays (differing: {', '.join(differing[:5])})")
+    for name, shape in expected.items():
+        if state[name].shape != shape:
+            raise InvalidInput(f"`{name}` of a state must have shape {shape} (got {state[name].shape})")

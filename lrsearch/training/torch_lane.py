@@ -1,0 +1,117 @@
+"""One trajectory of a torch program: a model, its optimiser, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from ..errors import InvalidInput
+from ..study import TrainSpec
+from ..tasks.initial import initial_model
+from ..tasks.task import Task
+from .optimizers import build_optimizer
+from .program import State, check_state
+
+POSITION = "position"
+"""float64 (2,): updates done, and the loss of update 0 (NaN before it)."""
+MODEL, OPTIMIZER = "model.", "optimizer."
+
+
+class TorchLane:
+    """A model and its optimiser on a device; weights of 2-D convolutions lie channels-last, where they are fastest.
+
+    Args:
+        task: what is trained.
+        train: the recipe.
+        seed: the initial weights are drawn from it.
+        device: where it lives.
+    """
+
+    def __init__(self, task: Task, train: TrainSpec, seed: int, device: torch.device) -> None:
+        model = initial_model(task, seed)
+        if not isinstance(model, torch.nn.Module):
+            raise InvalidInput(f"`model()` of task `{task.name}` must return a torch.nn.Module (got {model!r:.100})")
+        self.channels_last = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+        dtype = torch.float64 if train.precision == "float64" else None
+        self.model = model.to(device=device, dtype=dtype)
+        if self.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise InvalidInput(f"`model()` of task `{task.name}` must have at least one parameter to train")
+        assert train.optimizer is not None
+        self.optimizer = build_optimizer(train.optimizer, self.parameters)
+        self.update = 0
+        self.first_loss = float("nan")
+
+    def outputs(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The model's outputs for a batch of inputs."""
+        if self.channels_last and inputs.ndim == 4:
+            inputs = inputs.to(memory_format=torch.channels_last)
+        outputs: torch.Tensor = self.model(inputs)
+        return outputs
+
+    def set_rate(self, rate: float) -> None:
+        """The rate of the next update."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """Weights and buffers, those that torch would not keep in a state dict included."""
+        return dict([*self.model.named_parameters(), *self.model.named_buffers()])
+
+    def save(self) -> State:
+        """A copy of everything that the next update depends on."""
+        tensors = {MODEL + name: tensor for name, tensor in self._tensors().items()}
+        for i, parameter in enumerate(self.parameters):
+            for name, value in self.optimizer.state.get(parameter, {}).items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"{OPTIMIZER}{i}.{name}"] = value
+        state = {name: as_copy(tensor) for name, tensor in tensors.items()}
+        return {**state, POSITION: np.array([self.update, self.first_loss])}
+
+    def load(self, state: Mapping[str, np.ndarray]) -> None:
+        """Become the lane that was saved.
+
+        Raises:
+            InvalidInput: it was saved by another model; nothing is changed.
+        """
+        ours = self._tensors()
+        theirs = {name: array for name, array in state.items() if not name.startswith(OPTIMIZER)}
+        check_state(theirs, {POSITION: (2,), **{MODEL + name: tuple(t.shape) for name, t in ours.items()}})
+        moments = self._moments(state)
+        with torch.no_grad():
+            for name, tensor in ours.items():
+                tensor.copy_(torch.from_numpy(state[MODEL + name]))
+        self.optimizer.state.clear()
+        for parameter, values in zip(self.parameters, moments, strict=True):
+            if values:
+                self.optimizer.state[parameter] = values
+        self.update, self.first_loss = int(state[POSITION][0]), float(state[POSITION][1])
+
+    def _moments(self, state: Mapping[str, np.ndarray]) -> list[dict[str, torch.Tensor]]:
+        """The optimiser's state of every parameter, laid out in memory as torch would have made it."""
+        moments: list[dict[str, torch.Tensor]] = [{} for _ in self.parameters]
+        fused = bool(self.optimizer.defaults.get("fused"))
+        for key in state:
+            if not key.startswith(OPTIMIZER):
+                continue
+            number, _, name = key.removeprefix(OPTIMIZER).partition(".")
+            if not number.isdigit() or int(number) >= len(moments):
+                raise InvalidInput(f"a state has exactly its program's arrays (got `{key}`)")
+            parameter = self.parameters[int(number)]
+            saved = torch.from_numpy(np.array(state[key]))
+            if saved.shape == parameter.shape and saved.ndim:
+                moments[int(number)][name] = torch.empty_like(parameter, dtype=saved.dtype).copy_(saved).detach()
+            elif saved.ndim == 0:
+                moments[int(number)][name] = saved.to(parameter.device if fused else "cpu")
+            else:
+                raise InvalidInput(f"`{key}` must have shape {tuple(parameter.shape)} (got {tuple(saved.shape)})")
+        return moments
+
+
+def as_copy(tensor: torch.Tensor) -> np.ndarray:
+    """A copy on the processor, in C order."""
+    return np.array(tensor.detach().cpu().numpy(), order="C", copy=True)
