@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -16,14 +17,9 @@ _WHEN = datetime(2000, 1, 1, tzinfo=UTC)
 """Optuna wants times; samplers do not look at them."""
 
 
-class Observation(NamedTuple):
-    """An outcome, as one suggestion sees it."""
-
-    outcome: Outcome
-    ended: bool
-    """Whether its end is seen; else it counts as running."""
-    value: float | None
-    """What its end counts for, in the objective's unit; None = nothing."""
+Observation = tuple[Outcome, bool, float | None]
+"""An outcome as one suggestion sees it: whether its end is seen (else it counts as running), and what its end counts
+for in the objective's unit (None = nothing). A plain tuple: there is one for every trial at every suggestion."""
 
 
 def observations(history: Sequence[Outcome], number: int, parallel: int, minimize: bool) -> list[Observation]:
@@ -32,34 +28,34 @@ def observations(history: Sequence[Outcome], number: int, parallel: int, minimiz
     Trials 0..number-parallel as they ended, later ones as running whatever became of them; a diverged trial counts
     for the worst finite value among those seen, and for nothing while there is none.
     """
-    past = sorted((outcome for outcome in history if outcome.number < number), key=lambda outcome: outcome.number)
-    seen = [outcome.number <= number - parallel and outcome.state in TERMINAL for outcome in past]
-    values = [
-        outcome.value
-        for outcome, ended in zip(past, seen, strict=True)
-        if ended and outcome.state == "completed" and outcome.value is not None
+    past = sorted((outcome for outcome in history if outcome[0] < number), key=itemgetter(0))
+    last = number - parallel
+    ended = [outcome.number <= last and outcome.state in TERMINAL for outcome in past]
+    values = [outcome.value if seen else None for outcome, seen in zip(past, ended, strict=True)]
+    completed = [
+        value for outcome, value in zip(past, values, strict=True) if value is not None and outcome.state == "completed"
     ]
-    worst = (max if minimize else min)(values, default=None)
-    return [
-        Observation(outcome, ended, (worst if outcome.state == "diverged" else outcome.value) if ended else None)
-        for outcome, ended in zip(past, seen, strict=True)
-    ]
+    worst = (max if minimize else min)(completed, default=None)
+    for index, (outcome, seen) in enumerate(zip(past, ended, strict=True)):
+        if seen and outcome.state == "diverged":
+            values[index] = worst
+    return list(zip(past, ended, values, strict=True))
 
 
 def as_trial(observation: Observation, space: Space) -> FrozenTrial:
     """The observation as an Optuna trial: without parameters, and failed, where it lies outside of the space."""
-    drawn = space.observed(observation.outcome.params)
+    outcome, ended, value = observation
+    drawn = space.observed(outcome.params)
     if drawn is None:
         return _frozen(TrialState.FAIL)
     replay = Replay(drawn)
     space.suggest(replay)
-    state = observation.outcome.state
-    if not observation.ended:
+    if not ended:
         return _frozen(TrialState.RUNNING, replay)
-    if state in ("completed", "diverged") and observation.value is not None:
-        return _frozen(TrialState.COMPLETE, replay, value=observation.value)
-    if state == "pruned":
-        return _frozen(TrialState.PRUNED, replay, last=observation.value)
+    if outcome.state in ("completed", "diverged") and value is not None:
+        return _frozen(TrialState.COMPLETE, replay, value=value)
+    if outcome.state == "pruned":
+        return _frozen(TrialState.PRUNED, replay, last=value)
     return _frozen(TrialState.FAIL, replay)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar
 
-from optuna.samplers import RandomSampler, TPESampler
+from optuna.samplers import RandomSampler
 from pydantic import JsonValue
 from typing_extensions import override
 
@@ -18,6 +18,7 @@ from .memory import Memory
 from .observation import Observation, as_trial, observations
 from .permutation import Permutation
 from .quiet import quiet
+from .tpe import SpaceTpe
 
 Params = dict[str, JsonValue]
 
@@ -100,16 +101,8 @@ class Tpe(Sampler):
     def params(self, number: int, history: Sequence[Outcome]) -> Params:
         with quiet():
             self._show(observations(history, number, self._parallel, self.space.spec.minimize))
-            trial = self._memory.ask(
-                TPESampler(
-                    seed=self.seed_of(number),
-                    n_startup_trials=self.STARTUP_TRIALS,
-                    n_ei_candidates=self.CANDIDATES,
-                    multivariate=True,
-                    group=True,
-                    constant_liar=True,
-                )
-            )
+            sampler = SpaceTpe(self.seed_of(number), self.STARTUP_TRIALS, self.CANDIDATES)
+            trial = self._memory.ask(sampler)
             try:
                 return self.space.suggest(trial)
             finally:
