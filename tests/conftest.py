@@ -1,9 +1,9 @@
-"""What tests of several rooms share: how to draw a schedule, and how Hypothesis runs."""
+"""What tests of several rooms share: databases, how to draw a schedule, and how Hypothesis runs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import annotated_types
@@ -12,6 +12,10 @@ import pytest
 from hypothesis import strategies as st
 
 from lrsearch.schedules import FAMILIES, WARMUPS, Schedule
+from lrsearch.store import Store
+
+from .databases import Databases
+from .postgres import Missing
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=40, derandomize="CI" in os.environ)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
@@ -81,3 +85,41 @@ def schedules() -> Callable[..., st.SearchStrategy[Drawn]]:
     Every parameter is drawn from its declared bounds, so a new family needs nothing here.
     """
     return drawn_schedules
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """Makes databases that last one test; the Postgres server starts with the first that needs it."""
+    with Databases() as made:
+        yield made
+
+
+def fresh_database(kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    databases: Databases = request.getfixturevalue("databases")
+    try:
+        yield from databases.fresh(kind, migrated="store" in request.fixturenames)
+    except Missing as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}; this must not be skipped here")
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A Postgres database of this test's own, empty."""
+    yield from fresh_database("postgres", request)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of this test's own, on SQLite and on Postgres; empty, or migrated where the test also asks for `store`."""
+    yield from fresh_database(request.param, request)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A migrated store on ``database_url``."""
+    store = Store(database_url)
+    store.migrate()
+    yield store
+    store.close()

@@ -1,0 +1,54 @@
+"""Trials in the store: who holds which, and what is still to be done."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import case, select, update
+
+from ..study import Trial
+from .tables import STUDIES, TRIALS
+from .trial_rows import TrialRows, trial_of
+
+UNDER_WAY = ("queued", "running", "waiting")
+
+
+class Holding(TrialRows):
+    """Handing out and taking back."""
+
+    def to_hand_out(self, study: str, limit: int) -> list[Trial]:
+        """Trials that something is still to be done on, held by nobody and not waiting, by number."""
+        free = (TRIALS.c.study == study, TRIALS.c.lease.is_(None), TRIALS.c.state != "waiting")
+        statement = select(TRIALS).where(TRIALS.c.purpose.is_not(None), *free).order_by(TRIALS.c.number).limit(limit)
+        return [trial_of(row) for row in self._connection.execute(statement)]
+
+    def held(self, lease: str) -> list[tuple[str, Trial]]:
+        """What a lease holds, with the study's name, by study and number."""
+        rows = self._connection.execute(select(TRIALS).where(TRIALS.c.lease == lease))
+        return sorted(((row.study, trial_of(row)) for row in rows), key=lambda held: (held[0], held[1].number))
+
+    def let_go(self, lease: str) -> list[tuple[str, int]]:
+        """Take back what a lease holds; running trials are queued again. Answers (study, number), sorted."""
+        state = case((TRIALS.c.state == "running", "queued"), else_=TRIALS.c.state)
+        statement = update(TRIALS).where(TRIALS.c.lease == lease).values(lease=None, state=state)
+        rows = self._connection.execute(statement.returning(TRIALS.c.study, TRIALS.c.number))
+        return sorted((study, number) for study, number in rows)
+
+    def running_keys(self, comparison: str) -> set[str]:
+        """The plan keys of the trials that some lease holds in a comparison's studies."""
+        statement = (
+            select(TRIALS.c.plan_key)
+            .join(STUDIES, STUDIES.c.name == TRIALS.c.study)
+            .where(STUDIES.c.comparison == comparison, TRIALS.c.lease.is_not(None), TRIALS.c.plan_key.is_not(None))
+        )
+        return {key for key in self._connection.execute(statement).scalars() if key is not None}
+
+    def cancel_open(self, study: str, moment: datetime) -> None:
+        """Cancel every trial of a study that has not ended, and drop what is still to be done on the others.
+
+        Leases keep what they hold, so that they can be told.
+        """
+        its = TRIALS.c.study == study
+        cancelled = {"state": "cancelled", "finished_at": moment}
+        self._connection.execute(update(TRIALS).where(its, TRIALS.c.state.in_(UNDER_WAY)).values(cancelled))
+        self._connection.execute(update(TRIALS).where(its, TRIALS.c.purpose.is_not(None)).values(purpose=None))

@@ -1,0 +1,107 @@
+"""Leases in the store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, delete, select, update
+
+from ..errors import NotFound
+from .columns import from_json, to_json
+from .noun import Noun
+from .tables import LEASES
+
+REMEMBERED = timedelta(days=7)
+"""How long an ended lease can be told from one that never was."""
+
+
+@dataclass(frozen=True)
+class LeaseRow:
+    """A worker's lease.
+
+    Attributes:
+        lease: its id.
+        worker: who holds it.
+        owner: the name of the token that asked for it.
+        hold: how many trials the worker wants to hold, >= 0.
+        only_study: the one study it may work on; None = any.
+        tasks: the tasks that the worker can train; None = those of the built-in catalog.
+        recipe: the recipe that all its assignments share, as canonical JSON; empty = none yet.
+        expires_at: when it ends unless it is renewed.
+    """
+
+    lease: str
+    worker: str
+    owner: str
+    hold: int
+    only_study: str | None
+    tasks: tuple[str, ...] | None
+    recipe: str
+    expires_at: datetime
+
+
+class Leases(Noun):
+    """The verbs on leases."""
+
+    def add(self, row: LeaseRow) -> None:
+        """Store a lease; those that ended long ago are forgotten. Conflict if the id exists."""
+        self._connection.execute(delete(LEASES).where(LEASES.c.ended_at < self._now() - REMEMBERED))
+        self._add(LEASES, _columns(asdict(row)), f"there is a lease `{row.lease}` already")
+
+    def get(self, lease: str, *, lock: bool = False) -> LeaseRow:
+        """A lease that has not ended; ``lock`` keeps it to this transaction. Raises NotFound."""
+        row = self.find(lease, lock=lock)
+        if row is None:
+            raise _missing(lease)
+        return row
+
+    def find(self, lease: str, *, lock: bool = False) -> LeaseRow | None:
+        """A lease that has not ended, or None."""
+        statement = select(LEASES).where(LEASES.c.lease == lease, LEASES.c.ended_at.is_(None))
+        row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+        return None if row is None else _lease(row)
+
+    def was(self, lease: str) -> bool:
+        """Whether there was such a lease that has ended."""
+        statement = select(LEASES.c.lease).where(LEASES.c.lease == lease, LEASES.c.ended_at.is_not(None))
+        return self._connection.execute(statement).first() is not None
+
+    def change(self, lease: str, **fields: Any) -> None:
+        """Set fields of a lease that has not ended. Raises NotFound."""
+        statement = update(LEASES).where(LEASES.c.lease == lease, LEASES.c.ended_at.is_(None))
+        if self._connection.execute(statement.values(_columns(fields))).rowcount == 0:
+            raise _missing(lease)
+
+    def delete(self, lease: str) -> None:
+        """End a lease; ending it twice is the same as once."""
+        statement = update(LEASES).where(LEASES.c.lease == lease, LEASES.c.ended_at.is_(None))
+        self._connection.execute(statement.values(ended_at=self._now()))
+
+    def of_worker(self, worker: str) -> list[LeaseRow]:
+        """A worker's leases that have not ended."""
+        statement = select(LEASES).where(LEASES.c.worker == worker, LEASES.c.ended_at.is_(None))
+        return sorted(map(_lease, self._connection.execute(statement)), key=lambda row: (row.expires_at, row.lease))
+
+    def expired(self, now: datetime) -> list[LeaseRow]:
+        """Leases whose time is over and that have not ended, the oldest first."""
+        statement = select(LEASES).where(LEASES.c.expires_at <= now, LEASES.c.ended_at.is_(None))
+        return sorted(map(_lease, self._connection.execute(statement)), key=lambda row: (row.expires_at, row.lease))
+
+
+def _missing(lease: str) -> NotFound:
+    return NotFound(f"there is no lease `{lease:.100}`")
+
+
+def _columns(fields: dict[str, Any]) -> dict[str, Any]:
+    if fields.get("tasks") is not None:
+        return fields | {"tasks": to_json(fields["tasks"])}
+    return fields
+
+
+def _lease(row: Row[*tuple[Any, ...]]) -> LeaseRow:
+    columns = dict(row._mapping)
+    del columns["ended_at"]
+    tasks = columns.pop("tasks")
+    return LeaseRow(**columns, tasks=None if tasks is None else tuple(from_json(tasks)))

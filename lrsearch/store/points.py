@@ -1,0 +1,174 @@
+"""Points in the store: what trials measured, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import InvalidInput
+from ..study import Point, Purpose
+from .columns import finite, from_json, to_json
+from .noun import Noun, refuse
+from .tables import POINTS, TRIALS
+
+
+class Added(NamedTuple):
+    """What became of added points.
+
+    Attributes:
+        fresh: points of epochs that were not stored before.
+        again: points of epochs that an earlier attempt had reported: they were trained once more. Points that the
+            same attempt had reported are in neither: the report was repeated, not the training.
+    """
+
+    fresh: list[Point]
+    again: list[Point]
+
+
+class Points(Noun):
+    """The verbs on points; all take the study's name and the trial's number first."""
+
+    def add(  # noqa: PLR0917  # a seam of docs/design.md
+        self,
+        study: str,
+        number: int,
+        purpose: Purpose,
+        attempt: int,
+        points: Sequence[Point],
+        values: Sequence[float | None],
+    ) -> Added:
+        """Store points, replacing those of the same purpose, seed and epoch.
+
+        Args:
+            study: the study's name.
+            number: the trial's.
+            purpose: what they were trained for.
+            attempt: the attempt that reports them.
+            points: each with its seed and epoch.
+            values: the study's objective at each of them.
+
+        Raises:
+            InvalidInput: a point lacks its seed or epoch.
+            NotFound: there is no such trial.
+        """
+        rows: dict[tuple[int, int], dict[str, Any]] = {}
+        first: dict[tuple[int, int], Point] = {}
+        for point, value in zip(points, values, strict=True):
+            if point.epoch is None or point.seed is None:
+                raise InvalidInput(f"a stored point has an epoch and a seed (got {point.epoch}, {point.seed})")
+            first.setdefault((point.epoch, point.seed), point)
+            rows[point.epoch, point.seed] = {
+                "study": study,
+                "number": number,
+                "purpose": purpose,
+                "epoch": point.epoch,
+                "seed": point.seed,
+                "attempt": attempt,
+                "objective": finite(value),
+                "rest": to_json(point.model_dump(mode="json", exclude={"epoch", "seed"}, exclude_defaults=True)),
+            }
+        before = self._attempts(study, number, purpose, sorted(rows))
+        try:
+            self._put(POINTS, list(rows.values()))
+        except IntegrityError as error:
+            missing = f"there is no trial {number} of study `{study:.100}`"
+            refuse(error, taken="these points are stored already", missing=missing)
+        fresh = [point for key, point in first.items() if key not in before]
+        again = [point for key, point in first.items() if before.get(key, attempt) < attempt]
+        return Added(fresh, again)
+
+    def of(self, study: str, number: int, *, purpose: Purpose = "trial") -> list[Point]:
+        """Every point, by seed and epoch."""
+        statement = select(POINTS.c.epoch, POINTS.c.seed, POINTS.c.rest).where(_its(study, number, purpose))
+        rows = self._connection.execute(statement.order_by(POINTS.c.seed, POINTS.c.epoch))
+        return [_point(epoch, seed, rest) for epoch, seed, rest in rows]
+
+    def epochs_done(self, study: str, number: int, *, purpose: Purpose = "trial", seeds: Sequence[int]) -> int:
+        """Epochs, from 1 without gaps, that every one of ``seeds`` has reported."""
+        epoch = POINTS.c.epoch
+        mine = and_(_its(study, number, purpose), POINTS.c.seed.in_(seeds))
+        counts = select(epoch, func.count()).where(mine).group_by(epoch).order_by(epoch)
+        done = 0
+        for reported, count in self._connection.execute(counts):
+            if reported != done + 1 or count < len(set(seeds)):
+                break
+            done = reported
+        return done
+
+    def last(self, study: str, number: int, *, purpose: Purpose = "trial", seeds: Sequence[int]) -> dict[int, Point]:
+        """Each seed's newest point; seeds without any are left out."""
+        mine = and_(_its(study, number, purpose), POINTS.c.seed.in_(seeds))
+        newest = select(POINTS.c.seed, func.max(POINTS.c.epoch).label("epoch")).where(mine).group_by(POINTS.c.seed)
+        ends = newest.subquery()
+        statement = select(POINTS.c.epoch, POINTS.c.seed, POINTS.c.rest).join(
+            ends, and_(POINTS.c.seed == ends.c.seed, POINTS.c.epoch == ends.c.epoch)
+        )
+        rows = self._connection.execute(statement.where(_its(study, number, purpose)).order_by(POINTS.c.seed))
+        return {seed: _point(epoch, seed, rest) for epoch, seed, rest in rows}
+
+    def objective(self, study: str, number: int, *, purpose: Purpose = "trial") -> dict[int, dict[int, float | None]]:
+        """The objective by epoch and seed, epochs in order."""
+        statement = select(POINTS.c.epoch, POINTS.c.seed, POINTS.c.objective).where(_its(study, number, purpose))
+        values: dict[int, dict[int, float | None]] = {}
+        for epoch, seed, value in self._connection.execute(statement.order_by(POINTS.c.epoch, POINTS.c.seed)):
+            values.setdefault(epoch, {})[seed] = value
+        return values
+
+    def objective_at(self, study: str, epoch: int, *, before: int) -> list[tuple[int, float | None]]:
+        """The objective of earlier trials at one epoch.
+
+        Args:
+            study: the study's name.
+            epoch: the finished epochs, from 1.
+            before: trials numbered below this one.
+
+        Returns:
+            (number, mean over seeds) of the completed trials that reached the epoch, by number; None where the
+            objective of a seed was not finite.
+        """
+        statement = (
+            select(POINTS.c.number, POINTS.c.objective)
+            .join(TRIALS, and_(TRIALS.c.study == POINTS.c.study, TRIALS.c.number == POINTS.c.number))
+            .where(TRIALS.c.study == study, TRIALS.c.state == "completed", TRIALS.c.number < before)
+            .where(POINTS.c.purpose == "trial", POINTS.c.epoch == epoch)
+            .order_by(POINTS.c.number, POINTS.c.seed)
+        )
+        values: dict[int, list[float | None]] = {}
+        for number, value in self._connection.execute(statement):
+            values.setdefault(number, []).append(value)
+        return [(number, _mean(of_seeds)) for number, of_seeds in values.items()]
+
+    def cut(self, study: str, number: int, *, after: int) -> None:
+        """Erase a trial's own points beyond epoch ``after``."""
+        self._connection.execute(delete(POINTS).where(_its(study, number, "trial"), POINTS.c.epoch > after))
+
+    def delete(self, study: str, number: int, purpose: Purpose) -> None:
+        """Erase a trial's points of one purpose."""
+        self._connection.execute(delete(POINTS).where(_its(study, number, purpose)))
+
+    def _attempts(
+        self, study: str, number: int, purpose: Purpose, keys: Sequence[tuple[int, int]]
+    ) -> dict[tuple[int, int], int]:
+        """The attempt that reported each stored (epoch, seed) between the first and the last of ``keys``."""
+        if not keys:
+            return {}
+        span = POINTS.c.epoch.between(keys[0][0], keys[-1][0])
+        statement = select(POINTS.c.epoch, POINTS.c.seed, POINTS.c.attempt).where(_its(study, number, purpose), span)
+        return {(epoch, seed): attempt for epoch, seed, attempt in self._connection.execute(statement)}
+
+
+def _its(study: str, number: int, purpose: Purpose) -> ColumnElement[bool]:
+    return and_(POINTS.c.study == study, POINTS.c.number == number, POINTS.c.purpose == purpose)
+
+
+def _point(epoch: int, seed: int, rest: str) -> Point:
+    return Point.model_validate(from_json(rest) | {"epoch": epoch, "seed": seed})
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if len(known) == len(values) else None

@@ -1,0 +1,129 @@
+"""Studies in the store."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Row, and_, delete, insert, or_, select, update
+
+from ..errors import NotFound
+from ..study import Page, Study
+from . import cursors
+from .columns import from_json, to_json
+from .fields import checked, plain
+from .noun import Noun
+from .tables import LABELS, STUDIES
+
+PLAIN = (
+    "name", "owner", "state", "comparison", "resolved", "updates_per_epoch", "created_at", "started_at", "finished_at",
+)  # fmt: skip
+"""A study's fields with a column of their own."""
+REST = ("spec", "submitted", "warnings", "error")
+"""Its fields in the column ``rest``."""
+CHANGEABLE = ("state", "resolved", "updates_per_epoch", "started_at", "finished_at", *REST)
+OPEN = ("queued", "running")
+
+
+class Studies(Noun):
+    """The verbs on studies."""
+
+    def add(self, study: Study) -> None:
+        """Store a study; its progress and best are computed, not stored. Conflict if the name exists."""
+        row = {name: getattr(study, name) for name in PLAIN}
+        rest = {name: plain(Study, name, getattr(study, name)) for name in REST}
+        self._add(STUDIES, row | {"rest": to_json(rest)}, f"there is a study `{study.name}` already")
+        self._label(study)
+
+    def get(self, name: str, *, lock: bool = False) -> Study:
+        """One study; ``lock`` keeps it to this transaction. Raises NotFound."""
+        study = self.find(name, lock=lock)
+        if study is None:
+            raise NotFound(f"there is no study `{name:.100}`")
+        return study
+
+    def find(self, name: str, *, lock: bool = False) -> Study | None:
+        """One study, or None."""
+        statement = select(STUDIES).where(STUDIES.c.name == name)
+        row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+        return None if row is None else _study(row)
+
+    def change(self, name: str, **fields: Any) -> Study:
+        """Set fields of a study; answers it as it is then. Raises NotFound."""
+        old = self.get(name, lock=True)
+        new = checked(Study, fields, CHANGEABLE)
+        study = old.model_copy(update=new)
+        row = {field: value for field, value in new.items() if field in PLAIN}
+        if len(row) < len(new):
+            row["rest"] = to_json({field: plain(Study, field, getattr(study, field)) for field in REST})
+        if row:
+            self._connection.execute(update(STUDIES).where(STUDIES.c.name == name).values(row))
+        if study.spec.labels != old.spec.labels:
+            self._connection.execute(delete(LABELS).where(LABELS.c.study == name))
+            self._label(study)
+        return study
+
+    def delete(self, name: str) -> None:
+        """Erase a study with its trials and points. Raises NotFound."""
+        if self._connection.execute(delete(STUDIES).where(STUDIES.c.name == name)).rowcount == 0:
+            raise NotFound(f"there is no study `{name:.100}`")
+
+    def page(
+        self, *, state: str | None = None, label: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[Study]:
+        """Studies, newest first.
+
+        Args:
+            state: only those in this state.
+            label: only those with this label: ``key`` or ``key=value``.
+            limit: at most so many, >= 1.
+            cursor: ``next`` of the page before.
+
+        Raises:
+            InvalidInput: the cursor is none of this listing.
+        """
+        statement = select(STUDIES).order_by(STUDIES.c.id.desc()).limit(cursors.page_of(limit) + 1)
+        if state is not None:
+            statement = statement.where(STUDIES.c.state == state)
+        if label is not None:
+            key, _, value = label.partition("=")
+            matches = or_(LABELS.c.key == label, and_(LABELS.c.key == key, LABELS.c.value == value))
+            statement = statement.where(STUDIES.c.name.in_(select(LABELS.c.study).where(matches)))
+        if cursor is not None:
+            (after,) = cursors.read("studies", cursor, (int,))
+            statement = statement.where(STUDIES.c.id < after)
+        rows = self._connection.execute(statement).all()
+        following = cursors.write("studies", (rows[limit - 1].id,)) if len(rows) > limit else None
+        return Page[Study](items=tuple(map(_study, rows[:limit])), next=following)
+
+    def open_names(self, *, only: str | None = None) -> list[str]:
+        """The names of the studies that are queued or running, oldest first; ``only``: at most this one."""
+        statement = select(STUDIES.c.name).where(STUDIES.c.state.in_(OPEN)).order_by(STUDIES.c.id)
+        if only is not None:
+            statement = statement.where(STUDIES.c.name == only)
+        return list(self._connection.execute(statement).scalars())
+
+    def of_comparison(self, comparison: str) -> list[Study]:
+        """A comparison's studies in order of creation."""
+        statement = select(STUDIES).where(STUDIES.c.comparison == comparison).order_by(STUDIES.c.id)
+        return [_study(row) for row in self._connection.execute(statement)]
+
+    def _label(self, study: Study) -> None:
+        labels = [
+            {"study": study.name, "position": position, "key": key, "value": value}
+            for position, (key, value) in enumerate(study.spec.labels.items())
+        ]
+        if labels:
+            self._connection.execute(insert(LABELS), labels)
+
+
+def _study(row: Row[*tuple[Any, ...]]) -> Study:
+    columns = row._mapping
+    return Study.model_validate({name: columns[name] for name in PLAIN} | _rest(columns["rest"]))
+
+
+@lru_cache(maxsize=512)
+def _rest(text: str) -> dict[str, Any]:
+    """The fields in ``rest``; a study is read at every report, so equal text is parsed once."""
+    rest = from_json(text)
+    return checked(Study, {name: rest[name] for name in REST}, REST)

@@ -1,0 +1,77 @@
+"""Trials as rows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from ..schedules import Schedule
+from ..study import EpochCounts, Trial
+from .columns import finite, from_json, to_json
+from .fields import checked, plain
+from .noun import Noun
+from .tables import TRIALS
+
+PLAIN = (
+    "number", "state", "origin", "purpose", "lease", "heard", "attempts", "worker", "plan_key", "value", "seconds",
+    "created_at", "started_at", "finished_at",
+)  # fmt: skip
+"""A trial's fields with a column of the same name."""
+REST = ("values", "metrics", "error", "diverged_at", "retry_of", "confirmed", "test")
+"""Its fields in the column ``rest``."""
+CHANGEABLE = ("epochs", *PLAIN[1:], *REST)
+
+
+class TrialRows(Noun):
+    """Reading trials by number."""
+
+    def _numbered(self, study: str, numbers: Sequence[int]) -> list[Trial]:
+        """The trials of these numbers, in this order."""
+        found: dict[int, Trial] = {}
+        for first in range(0, len(numbers), 1000):  # within the number of parameters that a statement may have
+            wanted = TRIALS.c.number.in_(numbers[first : first + 1000])
+            rows = self._connection.execute(select(TRIALS).where(TRIALS.c.study == study, wanted))
+            found.update((row.number, trial_of(row)) for row in rows)
+        return [found[number] for number in numbers]
+
+
+def new_row(study: str, trial: Trial) -> dict[str, Any]:
+    """A trial as a row."""
+    fields = checked(Trial, {name: getattr(trial, name) for name in CHANGEABLE}, CHANGEABLE)
+    return columns_of(fields) | {
+        "study": study,
+        "number": trial.number,
+        "params": to_json(trial.params),
+        "schedule": to_json(trial.schedule.model_dump(mode="json")),
+        "rest": to_json({name: plain(Trial, name, fields[name]) for name in REST}),
+    }
+
+
+def columns_of(fields: dict[str, Any]) -> dict[str, Any]:
+    """The plain columns that fields of a trial are kept in."""
+    row = {name: finite(value) if name in ("value", "seconds") else value for name, value in fields.items()}
+    row = {name: value for name, value in row.items() if name in PLAIN}
+    if "epochs" in fields:
+        row |= {f"epochs_{kind}": count for kind, count in fields["epochs"]}
+    if "confirmed" in fields:
+        row["confirmed"] = fields["confirmed"] is not None
+        row["confirmed_mean"] = finite(fields["confirmed"].mean) if fields["confirmed"] else None
+    return row
+
+
+def trial_of(row: Row[*tuple[Any, ...]]) -> Trial:
+    """A row as a trial."""
+    columns = row._mapping
+    fields: dict[str, Any] = {name: columns[name] for name in PLAIN}
+    fields["epochs"] = EpochCounts(**{kind: columns[f"epochs_{kind}"] for kind in EpochCounts.model_fields})
+    fields["params"] = from_json(columns["params"])
+    fields["schedule"] = _schedule(columns["schedule"])
+    return Trial.model_validate(fields | from_json(columns["rest"]))
+
+
+@lru_cache(maxsize=4096)
+def _schedule(text: str) -> Schedule:
+    return Schedule.model_validate(from_json(text))

@@ -1,0 +1,125 @@
+"""Trials in the store: single ones, and pages of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import InvalidInput, NotFound
+from ..study import Page, Trial
+from . import cursors
+from .columns import from_json, to_json
+from .fields import checked, plain
+from .holding import Holding
+from .noun import refuse
+from .tables import TRIALS
+from .tally import Tally
+from .trial_rows import CHANGEABLE, REST, columns_of, new_row, trial_of
+
+ORDERS = ("number", "value")
+LARGEST = 2**63 - 1
+"""The largest number that a column takes."""
+
+
+class Trials(Tally, Holding):
+    """The verbs on trials; all take the study's name first."""
+
+    def add(self, study: str, trials: Sequence[Trial]) -> None:
+        """Store trials. Raises Conflict if a number exists, NotFound if the study does not."""
+        if not trials:
+            return
+        rows = [new_row(study, trial) for trial in trials]
+        try:
+            self._connection.execute(insert(TRIALS), rows)
+        except IntegrityError as error:
+            numbers = ", ".join(str(trial.number) for trial in trials[:10])
+            taken = f"study `{study}` has a trial of this number already (adding {numbers})"
+            refuse(error, taken=taken, missing=f"there is no study `{study:.100}`")
+
+    def get(self, study: str, number: int, *, lock: bool = False) -> Trial:
+        """One trial; ``lock`` keeps it to this transaction. Raises NotFound."""
+        row = None
+        if 0 <= number <= LARGEST:
+            statement = select(TRIALS).where(TRIALS.c.study == study, TRIALS.c.number == number)
+            row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+        if row is None:
+            raise _missing(study, number)
+        return trial_of(row)
+
+    def change(self, study: str, number: int, **fields: Any) -> None:
+        """Set fields of a trial. Raises NotFound."""
+        new = checked(Trial, fields, CHANGEABLE)
+        row = columns_of(new)
+        its = and_(TRIALS.c.study == study, TRIALS.c.number == number)
+        if rest := {name: plain(Trial, name, value) for name, value in new.items() if name in REST}:
+            old = self._connection.execute(select(TRIALS.c.rest).where(its).with_for_update()).scalar_one_or_none()
+            if old is None:
+                raise _missing(study, number)
+            row["rest"] = to_json(from_json(old) | rest)
+        if row and self._connection.execute(update(TRIALS).where(its).values(row)).rowcount == 0:
+            raise _missing(study, number)
+
+    def page(
+        self,
+        study: str,
+        *,
+        state: str | None = None,
+        order: str = "number",
+        minimize: bool = True,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Trial]:
+        """A study's trials by number; or by value: the best first, ties by number, then those without a value.
+
+        Args:
+            study: its name.
+            state: only those in this state.
+            order: ``"number"`` or ``"value"``.
+            minimize: whether smaller values are better.
+            limit: at most so many, >= 1.
+            cursor: ``next`` of the page before.
+
+        Raises:
+            InvalidInput: an unknown order, or a cursor of another listing.
+        """
+        if order not in ORDERS:
+            raise InvalidInput(f"`order` is one of {', '.join(ORDERS)} (got {order!r:.100})", field="order")
+        number, value = TRIALS.c.number, TRIALS.c.value
+        statement = select(number, value).where(TRIALS.c.study == study).limit(cursors.page_of(limit) + 1)
+        if state is not None:
+            statement = statement.where(TRIALS.c.state == state)
+        kind = order if order == "number" else f"{order}{'+' if minimize else '-'}"
+        if order == "number":
+            statement = statement.order_by(number)
+            if cursor is not None:
+                (after,) = cursors.read(kind, cursor, (int,))
+                statement = statement.where(number > after)
+        else:
+            statement = statement.order_by(value.is_(None), value if minimize else value.desc(), number)
+            if cursor is not None:
+                last, after = cursors.read(kind, cursor, (int | float | None, int))
+                rest = and_(value.is_(None), number > after)
+                if last is not None:
+                    further = value > last if minimize else value < last
+                    rest = or_(further, and_(value == last, number > after), value.is_(None))
+                statement = statement.where(rest)
+        keys = self._connection.execute(statement).all()
+        following = None
+        if len(keys) > limit:
+            end = keys[limit - 1]
+            following = cursors.write(kind, (end.number,) if order == "number" else (end.value, end.number))
+        return Page[Trial](items=tuple(self._numbered(study, [key.number for key in keys[:limit]])), next=following)
+
+    def leaders(self, study: str, *, minimize: bool, top: int) -> list[Trial]:
+        """The best completed trials: the confirmed first, by confirmed mean, then the others by value.
+
+        Ties go to the lower number. A confirmation that measured nothing finite does not count as one.
+        """
+        return self._numbered(study, self._leading(study, minimize=minimize, top=top))
+
+
+def _missing(study: str, number: int) -> NotFound:
+    return NotFound(f"there is no trial {number} of study `{study:.100}`")
