@@ -14,6 +14,9 @@ from .numerics import numpy_numerics
 from .program import EpochRecord, State, check_state, divergence_bound, first_divergence
 from .workload import Workload
 
+NUMBERS_AT_ONCE = 1_000_000
+"""About how many numbers are held for an interval's path."""
+
 
 class LeastSquaresProgram:
     """As ``program.Program``, for the task ``least-squares``.
@@ -47,23 +50,12 @@ class LeastSquaresProgram:
         """Train every lane for one interval; as the protocol."""
         began = time.perf_counter()
         rates = controls[:, :, 0]
-        n_updates = rates.shape[1]
-        losses = np.empty((self.n_lanes, n_updates + 1))
-        norms = np.empty((self.n_lanes, n_updates))
-        z = self._z
         with np.errstate(over="ignore", invalid="ignore"):
-            for u in range(n_updates):
-                rate = rates[:, u, None]
-                total = z.sum(axis=1, keepdims=True)
-                losses[:, u] = total[:, 0]
-                norms[:, u] = (z * self._eigenvalues).sum(axis=1)
-                z = (1 - rate * self._eigenvalues) ** 2 * z + rate**2 * self._noise * total
-            losses[:, -1] = z.sum(axis=1)
-            losses /= 2
-            norms = np.sqrt(norms)
+            losses, norms = self._trained(rates)
+            train_losses, grad_norms = losses[:, :-1].mean(axis=1).tolist(), norms.mean(axis=1).tolist()
         if self._update == 0:
             self._first_loss = losses[:, 0].copy()
-        self._update, self._z = self._update + n_updates, z
+        self._update += rates.shape[1]
         seconds = (time.perf_counter() - began) / self.n_lanes
         return [
             EpochRecord(
@@ -72,21 +64,40 @@ class LeastSquaresProgram:
                 lr_last=float(rates[lane, -1]),
                 seconds=seconds,
                 metrics={
-                    "train_loss": float(losses[lane, :-1].mean()),
+                    "train_loss": train_losses[lane],
                     "val_loss": float(losses[lane, -1]),
-                    "grad_norm": float(norms[lane].mean()),
+                    "grad_norm": grad_norms[lane],
                 },
                 divergence=self._divergence(lane, losses[lane], rates[lane]),
             )
             for lane in range(self.n_lanes)
         ]
 
+    def _trained(self, rates: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Advance ``z``; the losses before every update and after the last, and the gradient norms: a row a lane."""
+        n_updates, eigenvalues = rates.shape[1], self._eigenvalues
+        at_once = max(1, NUMBERS_AT_ONCE // self._z.size)
+        losses, norms = [], []
+        for first in range(0, n_updates, at_once):
+            rate = rates[:, first : first + at_once].T[:, :, None]
+            kept, noise = (1 - rate * eigenvalues) ** 2, rate**2 * self._noise
+            path = np.empty((len(rate) + 1, *self._z.shape))
+            path[0] = self._z
+            for before, after, keeps, adds in zip(path, path[1:], kept, noise, strict=False):
+                np.multiply(before, keeps, after)
+                after += adds * np.add.reduce(before, 1, None, None, True)
+            losses.append(path[:-1].sum(axis=2) / 2)
+            norms.append(np.sqrt((path[:-1] * eigenvalues).sum(axis=2)))
+            self._z = path[-1].copy()
+        losses.append(self._z.sum(axis=1)[None] / 2)
+        # rows in one piece: a sum's order, hence its last bit, must not depend on how many lanes there are
+        return np.ascontiguousarray(np.concatenate(losses).T), np.ascontiguousarray(np.concatenate(norms).T)
+
     def _divergence(self, lane: int, losses: FloatArray, rates: FloatArray) -> tuple[int, float] | None:
-        """Where a lane diverged; ``losses`` are those before every update of the interval, and the one after."""
+        """Where a lane diverged; the loss after the interval's last update counts as that update's."""
         bound = divergence_bound(float(self._first_loss[lane]))
-        first = self._update - len(rates)
-        during = first_divergence(losses[:-1], rates, first, bound)
-        return during or first_divergence(losses[-1:], rates[-1:], self._update - 1, bound)
+        found = first_divergence(losses, np.append(rates, rates[-1]), self._update - len(rates), bound)
+        return None if found is None else (min(found[0], self._update - 1), found[1])
 
     def fork(self, index: Sequence[int]) -> None:
         """Lane i becomes a copy of lane ``index[i]``."""

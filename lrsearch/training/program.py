@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import InvalidInput
 from ..schedules import FloatArray
 from ..study import TrainSpec
 from ..tasks.task import Task
@@ -114,8 +115,11 @@ def first_divergence(
         first_update: the number of the first of them.
         bound: the largest loss that is no divergence.
     """
-    bad = np.flatnonzero(~(losses <= bound))
-    return None if not bad.size else (first_update + int(bad[0]), float(rates[bad[0]]))
+    fine = losses <= bound
+    if fine.all():
+        return None
+    first = int(fine.argmin())
+    return first_update + first, float(rates[first])
 
 
 def divergence_bound(first_loss: float) -> float:
@@ -125,8 +129,6 @@ def divergence_bound(first_loss: float) -> float:
 
 def check_state(state: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]]) -> None:
     """Raise InvalidInput unless ``state`` has exactly the names and shapes ``expected``."""
-    from ..errors import InvalidInput
-
     if state.keys() != expected.keys():
         differing = sorted(state.keys() ^ expected.keys())
         raise InvalidInput(f"a state has exactly its program's arrays (differing: {', '.join(differing[:5])})")
