@@ -84,8 +84,8 @@ class LeastSquaresProgram:
             path = np.empty((len(rate) + 1, *self._z.shape))
             path[0] = self._z
             for before, after, keeps, adds in zip(path, path[1:], kept, noise, strict=False):
-                np.multiply(before, keeps, after)
-                after += adds * np.add.reduce(before, 1, None, None, True)
+                total = np.add.reduce(before, axis=1, keepdims=True)
+                np.add(np.multiply(before, keeps, out=after), adds * total, out=after)
             losses.append(path[:-1].sum(axis=2) / 2)
             norms.append(np.sqrt((path[:-1] * eigenvalues).sum(axis=2)))
             self._z = path[-1].copy()
