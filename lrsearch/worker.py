@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import platform
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from importlib import metadata
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from .errors import Conflict, InvalidInput, LrsearchError, NotAllowed, NotFound
 from .leasing import AWAY_SECONDS, IDLE_SECONDS, Backoff, LeaseVerbs, in_words, worker_name
@@ -26,6 +28,9 @@ from .study import (
     StudyState,
     TaskOffer,
 )
+
+if TYPE_CHECKING:
+    from .tasks.task import Task
 
 log = logging.getLogger("lrsearch.worker")
 
@@ -60,12 +65,63 @@ class Key(NamedTuple):
 
 
 def versions() -> dict[str, str]:
-    """Versions that may matter for a number's last bits."""
-    import numpy as np
+    """Versions that may matter for a number's last bits, of what is installed."""
+    found = {"python": platform.python_version()}
+    for package in ("lrsearch", "numpy", "torch"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
-    from . import __version__
 
-    return {"lrsearch": __version__, "python": platform.python_version(), "numpy": np.__version__}
+def on_this_machine(
+    verbs: LeaseVerbs,
+    tasks: Mapping[str, type[Task]],
+    *,
+    name: str | None = None,
+    hold: int = 1,
+    study: str | None = None,
+    device: str | None = None,
+) -> Worker:
+    """A worker that trains ``tasks`` here, with the user's prefix store, and announces them.
+
+    Args:
+        verbs: the service, or a client of it.
+        tasks: every task by name.
+        name: the worker's id; by default host and process.
+        hold: how many trials to hold at once, >= 1.
+        study: work on this study only, and end with it.
+        device: ``"cpu"``, ``"cuda:1"``, ...; None = the best one here.
+    """
+    from .tasks.registry import offers
+    from .training.prefixes import PrefixStore
+    from .training.trainer import Trainer
+
+    return Worker(
+        verbs,
+        Trainer(tasks, PrefixStore.default(), device),
+        name=name,
+        offers=offers(tasks),
+        hold=hold,
+        study=study,
+        device=device_name(device),
+        versions=versions(),
+    )
+
+
+def device_name(device: str | None = None) -> str:
+    """The device that training would use here, for people to read.
+
+    Raises:
+        InvalidInput: torch knows no such device.
+    """
+    try:
+        from .training.device import chosen_device
+    except ModuleNotFoundError:
+        return "cpu"  # without torch there is only numpy
+    try:
+        return str(chosen_device(device))
+    except RuntimeError as error:
+        raise InvalidInput(f"a device is cpu, cuda:0, mps, ... (got {device}): {error}", field="device") from None
 
 
 class Worker:
@@ -103,13 +159,15 @@ class Worker:
         self._trainer = trainer
         self._hold = hold
         self._study = study
-        self._hello = LeaseRequest(
-            worker=self.name,
-            hold=hold,
-            study=study,
-            tasks=None if offers is None else tuple(offers),
-            device=device,
-            versions=dict(versions or {}),
+        self._hello = LeaseRequest.read(
+            {
+                "worker": self.name,
+                "hold": hold,
+                "study": study,
+                "tasks": None if offers is None else tuple(offers),
+                "device": device,
+                "versions": dict(versions or {}),
+            }
         )
         self._changed = threading.Condition()
         self._held: dict[Key, Assignment] = {}

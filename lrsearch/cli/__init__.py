@@ -1,0 +1,39 @@
+"""The command line: thin commands, one module a noun; what is heavy is imported inside them."""
+
+from __future__ import annotations
+
+import typer
+
+from . import best, catalog, compare, database, demo, export, run, serve, studies, submit, trials, worker
+from .exits import Commands
+
+app = typer.Typer(
+    name="lrsearch",
+    cls=Commands,
+    help="Search learning-rate schedules: train many, get the best one as code.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
+app.command("submit")(submit.submit)
+app.command("list")(studies.list_)
+app.command("status")(studies.status)
+app.command("trials")(trials.trials)
+app.command("best")(best.best)
+app.command("export")(export.export)
+app.command("pause")(studies.pause)
+app.command("resume")(studies.resume)
+app.command("cancel")(studies.cancel)
+app.command("delete")(studies.delete)
+app.command("compare")(compare.compare)
+app.command("catalog")(catalog.catalog)
+app.add_typer(database.app, name="db")
+
+__all__ = ["app"]

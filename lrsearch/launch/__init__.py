@@ -2,7 +2,7 @@
 
 from .crew import Crew
 from .listener import Listener
-from .serve import serve
+from .serve import interruptible, serve, undisturbed
 from .token import read_token, require_token
 
-__all__ = ["Crew", "Listener", "read_token", "require_token", "serve"]
+__all__ = ["Crew", "Listener", "interruptible", "read_token", "require_token", "serve", "undisturbed"]

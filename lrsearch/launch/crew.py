@@ -50,6 +50,9 @@ class Crew:
         token: the service's token; travels in the environment, never on a command line.
         tasks: the user's own tasks, ``"my.py:MyTask"``.
         name: what the workers' names begin with.
+
+    Attributes:
+        restarts: how often a worker has died.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Crew:
         tasks: Sequence[str] = (),
         name: str | None = None,
     ) -> None:
+        self.restarts = 0
         prefix = name or worker_name()
         self._command = [sys.executable, "-P", "-m", "lrsearch.cli", "worker", "--leashed", "--server", server]
         for task in tasks:
@@ -92,11 +96,11 @@ class Crew:
         )
         place.started_at = time.monotonic()
 
-    @staticmethod
-    def _bury(place: _Place, code: int) -> None:
+    def _bury(self, place: _Place, code: int) -> None:
         assert place.process is not None
         if place.process.stdin is not None:
             place.process.stdin.close()
+        self.restarts += 1
         now = time.monotonic()
         if now - place.started_at > HEALTHY_SECONDS:
             place.pause = RESTART_SECONDS[0]

@@ -1,0 +1,45 @@
+"""``lrsearch best``: the best schedule, for people or as code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ..errors import NotFound
+from .answers import in_words, print_best, print_json, print_table
+from .connection import connected
+from .options import Json, Server, StudyName, Token
+
+Target = Annotated[str | None, typer.Option("--as", metavar="TARGET", help="Print code or data: torch, table, json.")]
+UpdatesPerEpoch = Annotated[
+    int | None, typer.Option("--updates-per-epoch", min=1, help="Optimiser updates of one epoch in your own training.")
+]
+
+
+def best(
+    study: StudyName,
+    *,
+    target: Target = None,
+    updates_per_epoch: UpdatesPerEpoch = None,
+    top: Annotated[int, typer.Option("--top", min=1, max=1000, help="How many to list.")] = 1,
+    server: Server = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Show the best schedule; ``--as torch`` prints it as code that runs."""
+    with connected(server, token) as verbs:
+        if target is not None:
+            sys.stdout.write(verbs.export(study, None, target, updates_per_epoch=updates_per_epoch).rstrip() + "\n")
+            return
+        found, described = verbs.leaders(study, top), verbs.study(study)
+    if not found:
+        raise NotFound(f"no trial of `{study}` has completed yet; see how far it is: lrsearch status {study}")
+    if as_json:
+        print_json(found)
+        return
+    print_best(found[0], described)
+    if top > 1:
+        rows = [(item.trial, item.value, item.schedule.family, in_words(dict(item.params))) for item in found]
+        print_table(("trial", "value", "family", "params"), rows, nothing="")

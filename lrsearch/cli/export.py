@@ -1,0 +1,36 @@
+"""``lrsearch export``: any trial's schedule as code or data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InvalidInput
+from .best import UpdatesPerEpoch
+from .connection import connected
+from .options import Server, StudyName, Token
+
+
+def export(
+    study: StudyName,
+    *,
+    target: Annotated[str, typer.Option("--as", metavar="TARGET", help="torch, table or json.")] = "torch",
+    trial: Annotated[int | None, typer.Option("--trial", min=0, help="Which trial; default: the best.")] = None,
+    updates_per_epoch: UpdatesPerEpoch = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Print a trial's schedule as code or data, or write it to a file."""
+    with connected(server, token) as verbs:
+        text = verbs.export(study, trial, target, updates_per_epoch=updates_per_epoch).rstrip() + "\n"
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{output} cannot be written: {error.strerror}", field="--output") from None

@@ -1,0 +1,63 @@
+"""``lrsearch worker``: train for a service somewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from typing import Annotated
+
+import typer
+
+from .options import Server, Tasks, Token
+
+LAST_SECONDS = 8.0
+"""How long a leashed worker may take to hand back its work once its parent is gone."""
+
+
+def worker(
+    *,
+    server: Server = None,
+    token: Token = None,
+    tasks: Tasks = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Its name among the workers; default: host and process.")
+    ] = None,
+    study: Annotated[str | None, typer.Option("--study", help="Work on this study only, and end with it.")] = None,
+    hold: Annotated[int, typer.Option("--hold", min=1, max=1000, help="Trials to hold at once.")] = 1,
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu, cuda:1, mps; default: the best one here.")
+    ] = None,
+    leashed: Annotated[bool, typer.Option("--leashed", hidden=True)] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say what is trained.")] = False,
+) -> None:
+    """Train for a service: ask for trials, report, until stopped; what it holds then is handed back."""
+    from ..client import Client
+    from ..launch import interruptible
+    from ..run import load
+    from ..worker import on_this_machine
+
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("lrsearch").setLevel(logging.INFO if verbose else logging.WARNING)
+    with interruptible():
+        try:
+            if leashed:
+                threading.Thread(target=_end_with_parent, name="leash", daemon=True).start()
+            with Client(server, token, patience=0.0) as client:
+                working = on_this_machine(client, load(tasks or ()), name=name, hold=hold, study=study, device=device)
+                if not leashed:
+                    print(f"Worker {working.name} for {client.server}; Ctrl-C ends it.", flush=True)
+                working.run()
+        except KeyboardInterrupt:
+            return
+
+
+def _end_with_parent() -> None:
+    """End this process when the other end of its standard input is gone: its parent died, however that was."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(LAST_SECONDS)
+    os._exit(1)

@@ -1,0 +1,125 @@
+"""Schedules drawn: with block characters in a terminal, and as a PNG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .schedules import FloatArray, Schedule
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+LOG_FROM = 20.0
+"""A schedule whose rates differ by more than this factor is drawn on a logarithmic axis."""
+DECADES = 4
+"""A logarithmic axis ends so many decades below the peak; a rate of 0 lies on its edge."""
+
+
+class Tried(NamedTuple):
+    """A schedule that was tried, and the value it reached; None where it reached none."""
+
+    number: int
+    schedule: Schedule
+    value: float | None
+
+
+def sketch(schedule: Schedule, updates_per_epoch: int | None = None, *, width: int = 60, height: int = 8) -> str:
+    """``schedule`` as lines of block characters.
+
+    Args:
+        schedule: the schedule.
+        updates_per_epoch: where its horizon is in epochs; any number shows the shape.
+        width: columns, >= 1; each shows the mean rate of its share of the updates.
+        height: rows, >= 1.
+    """
+    table = schedule.lr_table(updates_per_epoch)
+    edges = np.linspace(0, len(table), width + 1)
+    columns = np.array([table[int(low) : max(int(low) + 1, int(high))].mean() for low, high in pairwise(edges)])
+    peak = float(columns.max())
+    lowest = float(columns[columns > 0].min(initial=peak))
+    logarithmic = peak / lowest > LOG_FROM
+    floor = max(lowest, peak * 10.0**-DECADES) / 1.5 if logarithmic else 0.0
+    shares = np.log(np.maximum(columns, floor) / floor) / math.log(peak / floor) if logarithmic else columns / peak
+    eighths = np.rint(shares * height * 8).astype(int)
+    labels = {0: f"{peak:.3g}", height - 1: f"{floor:.3g}"}
+    rows = []
+    for row in range(height):
+        filled = np.clip(eighths - (height - 1 - row) * 8, 0, 8)
+        rows.append(f"{labels.get(row, ''):>9} ┤{''.join(BLOCKS[level] for level in filled)}")
+    unit = "epochs" if schedule.epochs is not None else "updates"
+    end = f"{schedule.horizon} {unit}"
+    rows.append(" " * 10 + "└" + "─" * width)
+    rows.append(" " * 11 + "0" + f"{end:>{width - 1}}")
+    if logarithmic:
+        rows[0] += "  (logarithmic)"
+    return "\n".join(rows)
+
+
+def paint(
+    path: Path,
+    tried: Sequence[Tried],
+    best: int,
+    *,
+    metric: str,
+    minimize: bool = True,
+    updates_per_epoch: int | None = None,
+    title: str = "",
+) -> None:
+    """Draw every schedule tried into a PNG, coloured by what it reached, the best one marked.
+
+    Args:
+        path: where to write; its folder exists.
+        tried: the schedules, at least one.
+        best: the number of the best.
+        metric: what the values are.
+        minimize: whether smaller values are better.
+        updates_per_epoch: where the horizons are in epochs.
+        title: the picture's title.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5.4), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    values = np.array([item.value for item in tried if item.value is not None and item.number != best] or [0.0])
+    low, high = (float(edge) for edge in np.quantile(values, [0.0, 0.9] if minimize else [0.1, 1.0]))
+    scale = Normalize(low, max(high, low + 1e-12), clip=True)
+    colours = ScalarMappable(scale, "viridis" if minimize else "viridis_r")
+    per_unit = updates_per_epoch or 1
+    floor = min(_positive(item.schedule.lr_table(updates_per_epoch)).min() for item in tried)
+    for item in sorted(tried, key=lambda item: item.number == best):
+        table = item.schedule.lr_table(updates_per_epoch)
+        x = np.arange(len(table)) / per_unit
+        y = np.where(table > 0, table, np.nan)
+        if item.number == best:
+            axes.plot(x, y, color="white", linewidth=5.0, zorder=3)
+            label = f"best: trial {item.number}, {item.schedule.family}, {metric} {item.value:.4g}"
+            axes.plot(x, y, color="crimson", linewidth=2.6, zorder=4, label=label)
+            axes.plot(x[:1], y[:1], "o", color="crimson", markersize=6, zorder=5)
+        elif item.value is None:
+            axes.plot(x, y, color="0.6", linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
+        else:
+            axes.plot(x, y, color=colours.get_cmap()(scale(item.value)), linewidth=1.1, alpha=0.75, zorder=2)
+    if any(item.value is None for item in tried):
+        axes.plot([], [], color="0.6", linewidth=0.9, linestyle=(0, (2, 2)), label="diverged or not completed")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=float(floor) * 0.7)
+    axes.set_xlabel("epoch" if updates_per_epoch else "update")
+    axes.set_ylabel("learning rate")
+    axes.set_title(title)
+    axes.grid(visible=True, which="major", alpha=0.25)
+    axes.margins(x=0.01)
+    figure.legend(loc="outside lower left", frameon=False, ncols=2)
+    figure.colorbar(colours, ax=axes, label=f"{metric} ({'lower' if minimize else 'higher'} is better)", pad=0.01)
+    figure.savefig(path)
+
+
+def _positive(table: FloatArray) -> FloatArray:
+    """The rates above 0, not further than ``DECADES`` below the peak."""
+    positive: FloatArray = table[table > table.max() * 10.0**-DECADES]
+    return positive
