@@ -129,7 +129,7 @@ class StrictRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             if request.scope["query_string"]:
-                _refuse_unknown_parameters(request, known)
+                _check_parameters(request, known)
             if has_body:
                 request = JsonRequest(request.scope, request.receive)
                 await request.read()
@@ -138,7 +138,7 @@ class StrictRoute(APIRoute):
         return checked
 
 
-def _refuse_unknown_parameters(request: Request, known: Collection[str]) -> None:
+def _check_parameters(request: Request, known: Collection[str]) -> None:
     faults = []
     for name in dict.fromkeys(request.query_params):
         if name not in known:
@@ -146,7 +146,9 @@ def _refuse_unknown_parameters(request: Request, known: Collection[str]) -> None
             options = f"known are {', '.join(known)}" if known else "this call takes none"
             advice = f"did you mean `{ours}`?" if ours in known else options
             faults.append(Fault(name[:100], f"unknown query parameter `{name:.100}`; {advice}"))
-        elif len(request.query_params.getlist(name)) > 1:
+        elif len(values := request.query_params.getlist(name)) > 1:
             faults.append(Fault(name, f"the query parameter `{name}` is given once"))
+        elif _CONTROL.search(values[0]):
+            faults.append(Fault(name, f"control characters are not allowed in `{name}`"))
     if faults:
         raise InvalidInput("; ".join(fault.message for fault in faults), faults)

@@ -87,7 +87,7 @@ def cancel_study(service: TheService, name: StudyName) -> Study:
 def get_best(
     service: TheService,
     name: StudyName,
-    top: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 1,
+    top: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 5,
 ) -> Page[Best]:
     """Give the confirmed trials first, by confirmed mean, then the others by value, ties to the lower number."""
     return Page[Best](items=tuple(service.best(name, top)))

@@ -55,7 +55,7 @@ CALLS: dict[str, tuple[str, str, Any, int, str]] = {
     "study with a line break": ("GET", "/v1/studies/loop%0A", None, 404, "name"),
     "study not UTF-8": ("GET", "/v1/studies/%FF", None, 404, "name"),
     "pause nobody": ("POST", "/v1/studies/nobody/pause", None, 404, "nobody"),
-    "resume what is not paused": ("POST", "/v1/studies/loop/resume", None, 409, "queued"),
+    "resume what is not paused": ("POST", "/v1/studies/loop/resume", None, 409, "running"),
     "delete nobody": ("DELETE", "/v1/studies/nobody", None, 404, "nobody"),
     "patch nobody": ("PATCH", "/v1/studies/nobody", {"labels": {}}, 404, "nobody"),
     "patch the space": ("PATCH", "/v1/studies/loop", {"space": {}}, 422, "unknown field"),
@@ -149,10 +149,6 @@ def _problem(response, status: int) -> dict[str, Any]:
 def test_a_bad_call_is_refused(http, service: Service, external: dict[str, Any], case: str) -> None:
     assert http.post("/v1/studies", json=external).status_code == 201
     lease = http.post("/v1/leases", json={"worker": "a", "hold": 1, "study": "loop"}).json()["lease"]
-    if case == "resume what is not paused":
-        lease = ""
-        http.post("/v1/studies/loop/pause")
-        http.post("/v1/studies/loop/resume")
     method, path, body, status, word = CALLS[case]
     before = [
         service.study("loop"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
-from schemathesis import checks
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -23,6 +23,7 @@ from lrsearch.store import Store
 from lrsearch.study import ComparisonSpec, LeaseRequest, ReportRequest, StudyPatch, StudySpec, TrialRequest
 
 TOKEN = {"Authorization": "Bearer schema"}
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 CALLS = {
     ("post", "/v1/studies"), ("get", "/v1/studies"), ("get", "/v1/studies/{name}"), ("patch", "/v1/studies/{name}"),
     ("delete", "/v1/studies/{name}"), ("post", "/v1/studies/{name}/pause"), ("post", "/v1/studies/{name}/resume"),
@@ -36,10 +37,25 @@ CALLS = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
+    """A service behind a token, that keeps what the tests here tell it."""
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('openapi')}/studies.db")
+    store.migrate()
+    yield create_app(Service(store), token="schema")
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def described(app: FastAPI) -> schemathesis.openapi.OpenApiSchema:
+    """The document as it is served, as Schemathesis reads it."""
+    return schemathesis.openapi.from_asgi("/openapi.json", app, headers=TOKEN)
+
+
 @pytest.fixture
-def document(http) -> dict[str, Any]:
-    """The document as it is served."""
-    return http.get("/openapi.json").json()
+def document(app: FastAPI, described: schemathesis.openapi.OpenApiSchema) -> dict[str, Any]:
+    """The document."""
+    return app.openapi()
 
 
 def _operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -70,11 +86,10 @@ def test_every_failure_is_a_problem(document: dict[str, Any]) -> None:
 
 
 def test_the_token_is_declared(document: dict[str, Any], service: Service) -> None:
-    assert document["security"] == [{}, {"token": []}]
-    behind_token = create_app(service, token="secret").openapi()
-    assert behind_token["security"] == [{"token": []}]
-    assert behind_token["paths"]["/livez"]["get"]["security"] == []
-    assert behind_token["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert document["security"] == [{"token": []}]
+    assert document["paths"]["/livez"]["get"]["security"] == []
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert create_app(service).openapi()["security"] == [{}, {"token": []}]
 
 
 def test_every_body_has_examples(document: dict[str, Any]) -> None:
@@ -106,37 +121,20 @@ def test_example_specs_are_created(http) -> None:
         assert http.post("/v1/comparisons", json=example["value"]).status_code == 201
 
 
-@pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.openapi.OpenApiSchema]:
-    """The document as Schemathesis reads it, over a service that keeps what it is told."""
-    folder: Path = tmp_path_factory.mktemp("schema")
-    store = Store(f"sqlite:///{folder}/studies.db")
-    store.migrate()
-    app = create_app(Service(store), token="schema")
-    yield schemathesis.openapi.from_asgi("/openapi.json", app, headers=TOKEN)
-    store.close()
-
-
-schema = schemathesis.pytest.from_fixture("described")
-
-
-@schema.parametrize()
-@settings(
-    max_examples=8,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_generated_requests_are_answered_as_described(case: schemathesis.Case) -> None:
-    response = case.call(headers=TOKEN)
-    case.validate_response(
-        response,
-        checks=[
-            checks.not_a_server_error,
-            status_code_conformance,
-            content_type_conformance,
-            response_schema_conformance,
-        ],
+@pytest.mark.parametrize(("method", "path"), sorted(CALLS))
+def test_generated_requests_are_answered_as_described(
+    described: schemathesis.openapi.OpenApiSchema, method: str, path: str
+) -> None:
+    @given(case=described[path][method.upper()].as_strategy())
+    @settings(
+        max_examples=8,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
     )
+    def answers(case: schemathesis.Case) -> None:
+        case.call_and_validate(headers=TOKEN, checks=CHECKS)
+
+    answers()

@@ -121,6 +121,7 @@ def test_errors_are_the_services_own(client: Client) -> None:
     with pytest.raises(InvalidInput) as remote:
         client.create({"name": "other", "task": "digits-mlp", "epochs": 3, "space": {"family": "step", "warmup": 3}})
     assert remote.value.faults[0].field.startswith("space.warmup")
+    _train(client, 0.5)
     with pytest.raises(NotFound, match="torch"):
         client.export("loop", 0, "abacus")
     with pytest.raises(NotFound):
