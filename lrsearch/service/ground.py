@@ -1,0 +1,120 @@
+"""What every verb of the service stands on: the store, the settings, and the samplers kept warm."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from ..errors import Conflict
+from ..frozen import Frozen
+from ..search import Suggester
+from ..space import Space
+from ..store import Store, Transaction
+from ..study import TERMINAL, Outcome, Study, TaskOffer
+from ..tasks.catalog import CATALOG
+
+Answer = TypeVar("Answer", bound=Frozen)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the service treats its workers.
+
+    Attributes:
+        lease_seconds: how long a worker may be silent before its trials are handed to others, > 0.
+        max_attempts: how often a trial is handed out before it is given up as failed, >= 1.
+    """
+
+    lease_seconds: float = 60.0
+    max_attempts: int = 5
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How often a worker should be heard: four times a lease."""
+        return self.lease_seconds / 4
+
+
+@dataclass
+class _Warm:
+    """A study's sampler with the part of its history that can no longer change."""
+
+    created_at: datetime
+    space: Space
+    suggester: Suggester
+    settled: list[Outcome] = field(default_factory=list)
+
+    def history(self, tx: Transaction, name: str) -> list[Outcome]:
+        """Every trial by number; only what may have changed since the last call is read."""
+        recent = tx.trials.outcomes(name, start=len(self.settled))
+        history = [*self.settled, *recent]
+        for outcome in recent:
+            if outcome.state not in TERMINAL:
+                break
+            self.settled.append(outcome)
+        return history
+
+
+class Ground:
+    """The store, the settings and the samplers; the verbs are added by noun, in the modules beside this one."""
+
+    def __init__(self, store: Store, settings: Settings | None = None) -> None:
+        self.store = store
+        self.settings = settings or Settings()
+        self._warm: dict[str, _Warm] = {}
+        self._guard = threading.Lock()
+
+    def _sampler(self, study: Study) -> _Warm:
+        """The study's sampler; called under the study's lock only."""
+        with self._guard:
+            warm = self._warm.get(study.name)
+            if warm is None or warm.created_at != study.created_at:
+                space = Space(study.spec, study.updates_per_epoch)
+                warm = self._warm[study.name] = _Warm(study.created_at, space, Suggester(study.spec))
+            return warm
+
+    def _forget(self, name: str) -> None:
+        with self._guard:
+            self._warm.pop(name, None)
+
+    def _offer(self, tx: Transaction, task: str) -> TaskOffer | None:
+        """The task as a worker announced it, else as the built-in catalog describes it."""
+        return tx.offers.find(task) or CATALOG.get(task)
+
+    @staticmethod
+    def _answered(
+        tx: Transaction, model: type[Answer], key: str | None, owner: str, request: dict[str, Any]
+    ) -> Answer | None:
+        """What the same ``Idempotency-Key`` was answered before; Conflict if it came with another request."""
+        if key is None or (found := tx.answers.find(key, owner)) is None:
+            return None
+        fingerprint, body = found
+        if fingerprint != _text(request):
+            raise Conflict(f"the Idempotency-Key {key!r:.100} was used for another request; choose a fresh one")
+        return model.model_validate_json(body)
+
+    @staticmethod
+    def _answer(tx: Transaction, answer: Answer, key: str | None, owner: str, request: dict[str, Any]) -> Answer:
+        """Remember ``answer`` for a repeated ``Idempotency-Key``, in the transaction of its effect."""
+        if key is not None:
+            tx.answers.put(key, owner, _text(request), answer.model_dump_json())
+        return answer
+
+
+def _text(request: dict[str, Any]) -> str:
+    return json.dumps(request, sort_keys=True)
+
+
+def differing(ours: dict[str, Any], theirs: dict[str, Any], path: Sequence[str] = ()) -> list[str]:
+    """Dotted paths of the fields in which two dumped specs differ."""
+    paths = []
+    for name in sorted({*ours, *theirs}):
+        here, there = ours.get(name), theirs.get(name)
+        if isinstance(here, dict) and isinstance(there, dict):
+            paths += differing(here, there, [*path, name])
+        elif here != there:
+            paths.append(".".join([*path, name]))
+    return paths

@@ -1,0 +1,236 @@
+"""Leases: workers ask for trials and hold them for a limited time."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import timedelta
+
+from ..store import LeaseRow, Transaction
+from ..study import Assignment, Lease, LeaseRequest, Outcome, Study, StudyState, Trial, Worker
+from ..tasks.catalog import CATALOG
+from ..trajectory import n_intervals
+from .standing import seeds_for
+from .studies import Studies, new_trial
+
+LOST_TOO_OFTEN = "the workers that held it were lost {attempts} times; the last one was {worker}"
+
+
+class Leases(Studies):
+    """Handing out work."""
+
+    def lease(self, request: LeaseRequest, *, owner: str = "local") -> Lease:
+        """Give a worker trials to train.
+
+        A worker has one lease: a new one ends the earlier one and takes its unfinished trials over as new attempts.
+        All assignments of a lease share one recipe.
+
+        Raises:
+            NotFound: the request names a study that does not exist.
+        """
+        with self.store.transaction() as tx:
+            moment = tx.now()
+            self._reap(tx)
+            self._meet(tx, request)
+            before = [held for old in tx.leases.of_worker(request.worker) for held in self._end_lease(tx, old.lease)]
+            row = LeaseRow(
+                lease=secrets.token_hex(16),
+                worker=request.worker,
+                owner=owner,
+                hold=request.hold,
+                only_study=request.study,
+                tasks=None if request.tasks is None else tuple(offer.name for offer in request.tasks),
+                recipe="",
+                expires_at=moment + timedelta(seconds=self.settings.lease_seconds),
+            )
+            if request.study is not None:
+                tx.studies.get(request.study)
+            tx.leases.add(row)
+            assignments = self._hand_out(tx, row, request.hold, first=before)
+            return Lease(
+                lease=row.lease,
+                expires_at=row.expires_at,
+                heartbeat_seconds=self.settings.heartbeat_seconds,
+                assignments=tuple(assignments),
+                study_state=self._state_of(tx, row),
+            )
+
+    def release(self, lease: str) -> None:
+        """End a lease: what it held is handed to others. Ending it twice is the same as once."""
+        with self.store.transaction() as tx:
+            if tx.leases.find(lease) is None and not tx.leases.was(lease):
+                tx.leases.get(lease)
+            self._end_lease(tx, lease)
+
+    def reap(self) -> None:
+        """Hand back what silent workers hold; called now and then, and by every lease."""
+        with self.store.transaction() as tx:
+            self._reap(tx)
+
+    def workers(self) -> list[Worker]:
+        """Every worker heard of, the newest first; gone = silent for longer than a lease."""
+        with self.store.transaction(write=False) as tx:
+            oldest = tx.now() - timedelta(seconds=self.settings.lease_seconds)
+            return [
+                worker.model_copy(
+                    update={"state": "gone" if worker.last_seen < oldest else "busy" if worker.holds else "idle"}
+                )
+                for worker in tx.workers.all()
+            ]
+
+    def _meet(self, tx: Transaction, request: LeaseRequest) -> None:
+        offers = request.tasks if request.tasks is not None else tuple(CATALOG.values())
+        for offer in request.tasks or ():
+            if (tx.offers.find(offer.name) or CATALOG.get(offer.name)) != offer:
+                tx.offers.put(offer)
+        tx.workers.put(
+            Worker(
+                worker=request.worker,
+                state="idle",
+                device=request.device,
+                versions=request.versions,
+                tasks=tuple(offer.name for offer in offers),
+                last_seen=tx.now(),
+            )
+        )
+
+    def _state_of(self, tx: Transaction, row: LeaseRow) -> StudyState | None:
+        study = tx.studies.find(row.only_study) if row.only_study is not None else None
+        return None if study is None else study.state
+
+    def _reap(self, tx: Transaction) -> None:
+        for row in tx.leases.expired(tx.now()):
+            self._end_lease(tx, row.lease)
+
+    def _end_lease(self, tx: Transaction, lease: str) -> list[tuple[str, int]]:
+        """End a lease and queue what it held; a trial lost too often fails."""
+        held = tx.trials.let_go(lease)
+        tx.leases.delete(lease)
+        for name, number in held:
+            trial = tx.trials.get(name, number)
+            if trial.attempts >= self.settings.max_attempts and trial.purpose is not None:
+                study = tx.studies.get(name, lock=True)
+                self._give_up(tx, study, trial)
+        return held
+
+    def _give_up(self, tx: Transaction, study: Study, trial: Trial) -> None:
+        """A trial whose workers were lost too often: failed, or unconfirmed."""
+        error = LOST_TOO_OFTEN.format(attempts=trial.attempts, worker=trial.worker)
+        if trial.purpose == "trial":
+            self._end_trial(tx, study, trial, state="failed", error=error)
+        else:
+            self._close_extra(tx, study, trial, {})
+        self._advance(tx, tx.studies.get(study.name))
+
+    def _hand_out(
+        self, tx: Transaction, row: LeaseRow, hold: int, *, first: list[tuple[str, int]] | None = None
+    ) -> list[Assignment]:
+        """Top the lease up to ``hold`` trials; ``first`` are those it should take over from an earlier lease."""
+        held = [trial for _, trial in tx.trials.held(row.lease) if trial.purpose is not None]
+        free = hold - len(held)
+        if free <= 0:
+            return []
+        recipe = row.recipe if held else ""
+        assignments: list[Assignment] = []
+        names = tx.studies.open_names(only=row.only_study)
+        wanted = [name for name, _ in first or [] if name in names]
+        for name in dict.fromkeys([*wanted, *names]):
+            if len(assignments) == free:
+                break
+            study = self._ready(tx, row, name)
+            if study is None:
+                continue
+            its_recipe = json.dumps(study.spec.recipe(), sort_keys=True)
+            if recipe and its_recipe != recipe:
+                continue
+            given = self._hand_out_of(tx, row, study, free - len(assignments))
+            if given:
+                recipe = its_recipe
+                assignments += given
+        if recipe != row.recipe:
+            tx.leases.change(row.lease, recipe=recipe)
+        return assignments
+
+    def _ready(self, tx: Transaction, row: LeaseRow, name: str) -> Study | None:
+        """The study, locked, if this lease may work on it; one whose task was just offered is completed first."""
+        study = tx.studies.get(name, lock=True)
+        if study.spec.external:
+            if row.only_study != name:
+                return None
+        elif study.spec.task not in (CATALOG if row.tasks is None else row.tasks):
+            return None
+        if not study.resolved and self._offer(tx, study.spec.task) is not None:
+            study = self._resolve_late(tx, study)
+        return study if study.state in ("queued", "running") and study.resolved else None
+
+    def _hand_out_of(self, tx: Transaction, row: LeaseRow, study: Study, wanted: int) -> list[Assignment]:
+        assignments: list[Assignment] = []
+        busy = tx.trials.running_keys(study.comparison) if study.comparison is not None else set()
+        if study.started_at is None or study.state == "queued":
+            study = tx.studies.change(study.name, state="running", started_at=study.started_at or tx.now())
+        if self._spent(tx, study):
+            self._advance(tx, study)
+        for trial in tx.trials.to_hand_out(study.name, limit=wanted + len(busy)):
+            if len(assignments) < wanted and not self._must_wait(tx, study, trial, busy):
+                assignments.append(self._assign(tx, row, study, trial))
+        while len(assignments) < wanted and (suggested := self._suggest(tx, study)) is not None:
+            if suggested.plan_key in busy and suggested.plan_key is not None:
+                break
+            assignments.append(self._assign(tx, row, study, suggested))
+        if not assignments:
+            self._advance(tx, tx.studies.get(study.name))
+        return assignments
+
+    def _must_wait(self, tx: Transaction, study: Study, trial: Trial, busy: set[str]) -> bool:
+        """Whether another worker trains the very same curve for this comparison, or a pruner must see more first."""
+        if trial.plan_key is not None and trial.plan_key in busy:
+            return True
+        if study.spec.pruner.name == "none" or trial.purpose != "trial":
+            return False
+        return not self._sampler(study).suggester.can_suggest(trial.number, self._history(tx, study))
+
+    def _history(self, tx: Transaction, study: Study) -> list[Outcome]:
+        return self._sampler(study).history(tx, study.name)
+
+    def _suggest(self, tx: Transaction, study: Study) -> Trial | None:
+        """The next trial of the study's sampler, stored; None while it must wait for results or is at its end."""
+        if not self._budget_left(tx, study):
+            return None
+        warm = self._sampler(study)
+        history = warm.history(tx, study.name)
+        number = tx.trials.next_number(study.name)
+        if not warm.suggester.can_suggest(number, history):
+            return None
+        params = warm.suggester.suggest(number, history)
+        if params is None:
+            return None
+        trial = new_trial(study, number, params, warm.space.schedule(params), created_at=tx.now())
+        tx.trials.add(study.name, [trial])
+        return trial
+
+    def _assign(self, tx: Transaction, row: LeaseRow, study: Study, trial: Trial) -> Assignment:
+        """Hand a trial to a lease: its next attempt."""
+        assert trial.purpose is not None
+        changes: dict[str, object] = {"lease": row.lease, "attempts": trial.attempts + 1, "worker": row.worker}
+        if trial.purpose == "trial":
+            changes |= {"state": "running", "started_at": trial.started_at or tx.now()}
+        tx.trials.change(study.name, trial.number, **changes)
+        return self._assignment(tx, study, trial.model_copy(update=changes))
+
+    def _assignment(self, tx: Transaction, study: Study, trial: Trial) -> Assignment:
+        assert trial.purpose is not None
+        seeds = seeds_for(study, trial)
+        fresh = trial.attempts == 1 and trial.purpose == "trial"
+        done = 0 if fresh else tx.points.epochs_done(study.name, trial.number, purpose=trial.purpose, seeds=seeds)
+        return Assignment(
+            study=study.name,
+            trial=trial.number,
+            attempt=trial.attempts,
+            purpose=trial.purpose,
+            seeds=tuple(seeds),
+            reported=done,
+            recipe=study.spec.recipe(),
+            schedule=trial.schedule,
+            params=trial.params,
+            until_epoch=n_intervals(trial.schedule, study.updates_per_epoch),
+        )

@@ -1,0 +1,200 @@
+"""Where a study stands: its progress, its best trials, and whether it has come to its end."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from ..store import Transaction
+from ..study import ENDED, Best, Confirmed, Point, Progress, Seconds, Study, Trial
+from .ground import Ground
+
+BUDGET_SPENT = "the study's budget was spent before this trial began"
+TOO_MANY_FAILURES = "{count} trials in a row failed, the last one with: {error}"
+
+
+class Standing(Ground):
+    """Progress, best and the steps of a study towards its end."""
+
+    def _standing(self, tx: Transaction, study: Study) -> Study:
+        """``study`` with its progress and best trial computed."""
+        states = tx.trials.states(study.name)
+        end = study.finished_at or tx.now()
+        elapsed = (end - study.started_at).total_seconds() if study.started_at else 0.0
+        done = sum(n for state, n in states.items() if state not in ("queued", "running", "waiting"))
+        planned = study.spec.budget.trials
+        left = elapsed / done * max(planned - done, 0) if done and planned and study.state not in ENDED else None
+        progress = Progress(
+            trials=states,
+            epochs=tx.trials.epochs(study.name),
+            seconds=Seconds(elapsed=elapsed, left=left),
+        )
+        leaders = self._leaders(tx, study, top=1)
+        return study.model_copy(update={"progress": progress, "best": leaders[0] if leaders else None})
+
+    def _leaders(self, tx: Transaction, study: Study, top: int) -> list[Best]:
+        """Completed trials: the confirmed first, by confirmed mean, then the others by value, then by number."""
+        minimize = study.spec.minimize
+        leaders = tx.trials.leaders(study.name, minimize=minimize, top=top)
+        if not leaders:
+            return []
+        baseline = None
+        if study.spec.baselines:
+            values = [
+                trial.value
+                for number in range(len(study.spec.baselines))
+                if (trial := tx.trials.get(study.name, number)).value is not None
+            ]
+            baseline = (min if minimize else max)(values, default=None)
+        return [best_of(study, trial, baseline) for trial in leaders]
+
+    def _budget_left(self, tx: Transaction, study: Study) -> bool:
+        """Whether the study's budget allows another trial from its sampler."""
+        budget = study.spec.budget
+        if budget.trials is not None and tx.trials.next_number(study.name) - self._imported(tx, study) >= budget.trials:
+            return False
+        return not self._spent(tx, study)
+
+    def _imported(self, tx: Transaction, study: Study) -> int:
+        """Imported trials do not count towards the budget."""
+        return sum(outcome.origin == "imported" for outcome in self._sampler(study).history(tx, study.name))
+
+    def _spent(self, tx: Transaction, study: Study) -> bool:
+        """Whether the epochs or hours of the budget are used up."""
+        budget = study.spec.budget
+        if budget.epochs is not None and tx.trials.epochs(study.name).trained >= budget.epochs:
+            return True
+        limit = timedelta(hours=budget.hours) if budget.hours is not None else None
+        return limit is not None and study.started_at is not None and tx.now() - study.started_at >= limit
+
+    def _more_to_suggest(self, tx: Transaction, study: Study) -> bool:
+        return self._budget_left(tx, study) and not self._grid_is_done(tx, study)
+
+    def _grid_is_done(self, tx: Transaction, study: Study) -> bool:
+        warm = self._sampler(study)
+        if study.spec.sampler.name != "grid" or warm.space.n_cells is None:
+            return False
+        asked = sum(outcome.origin == "sampler" for outcome in warm.history(tx, study.name))
+        return asked >= warm.space.n_cells
+
+    def _advance(self, tx: Transaction, study: Study) -> None:
+        """Take a running study as far as it goes without new training: confirm, test, end."""
+        if study.state != "running" or not study.resolved:
+            return
+        limit = study.spec.limits.failures_in_a_row
+        if limit is not None and tx.trials.failed_in_a_row(study.name) >= limit:
+            last = tx.trials.last_error(study.name) or "no reason given"
+            self._end(tx, study, "failed", TOO_MANY_FAILURES.format(count=limit, error=last)[:2000])
+            return
+        if self._spent(tx, study):
+            self._drop_queued(tx, study)
+        if tx.trials.open_work(study.name) or self._more_to_suggest(tx, study):
+            return
+        if not tx.trials.leaders(study.name, minimize=study.spec.minimize, top=1):
+            self._end(tx, study, "failed", "no trial completed")
+        elif not (self._ask_to_confirm(tx, study) or self._ask_to_test(tx, study)):
+            self._end(tx, study, "completed", None)
+
+    def _drop_queued(self, tx: Transaction, study: Study) -> None:
+        for trial in tx.trials.to_hand_out(study.name, limit=10_000):
+            if trial.state == "queued" and trial.attempts == 0:
+                self._end_trial(tx, study, trial, state="cancelled", error=BUDGET_SPENT)
+
+    def _ask_to_confirm(self, tx: Transaction, study: Study) -> bool:
+        """Queue the best trials for fresh seeds; False where that is done or not wanted."""
+        confirm = study.spec.confirm
+        if confirm is None:
+            return False
+        best = tx.trials.page(
+            study.name, state="completed", order="value", minimize=study.spec.minimize, limit=confirm.top
+        )
+        unconfirmed = [trial for trial in best.items if trial.confirmed is None and trial.value is not None]
+        for trial in unconfirmed:
+            tx.trials.change(study.name, trial.number, purpose="confirm")
+        return bool(unconfirmed)
+
+    def _ask_to_test(self, tx: Transaction, study: Study) -> bool:
+        """Queue the winner for its test metrics; False where that is done or the task holds no test data."""
+        if study.spec.external or study.comparison is not None:
+            return False
+        offer = self._offer(tx, study.spec.task)
+        if offer is None or not offer.has_test:
+            return False
+        winner = tx.trials.leaders(study.name, minimize=study.spec.minimize, top=1)[0]
+        if winner.test is not None:
+            return False
+        tx.trials.change(study.name, winner.number, purpose="test")
+        return True
+
+    def _end(self, tx: Transaction, study: Study, state: str, error: str | None) -> None:
+        """End a study: what was still to be trained is cancelled, what is held is told so at its next report."""
+        tx.trials.cancel_open(study.name, tx.now())
+        tx.studies.change(study.name, state=state, error=error, finished_at=tx.now())
+        if study.comparison is not None:
+            self._advance_comparison(tx, study.comparison)
+
+    def _advance_comparison(self, tx: Transaction, name: str) -> None:
+        """End a comparison whose studies have all ended."""
+        states = {study.state for study in tx.studies.of_comparison(name)}
+        if states <= ENDED:
+            state = "cancelled" if states == {"cancelled"} else "completed" if "completed" in states else "failed"
+            tx.comparisons.change(name, state=state)
+
+    def _end_trial(self, tx: Transaction, study: Study, trial: Trial, *, state: str, **fields: object) -> None:
+        """Set a trial's terminal state: nothing is to be done on it, nobody holds it."""
+        tx.trials.change(
+            study.name, trial.number, state=state, purpose=None, lease=None, finished_at=tx.now(), **fields
+        )
+
+    def _close_extra(self, tx: Transaction, study: Study, trial: Trial, last: Mapping[int, Point]) -> None:
+        """Record what confirming or testing a trial measured; ``last`` is each seed's last point."""
+        changes: dict[str, object] = {"purpose": None, "lease": None}
+        if trial.purpose == "confirm":
+            metric = study.spec.objective.metric or ""
+            values = [last[seed].metrics.get(metric) if seed in last else None for seed in seeds_for(study, trial)]
+            mean = mean_of(values)
+            spread = statistics.stdev([v for v in values if v is not None]) if mean is not None and values[1:] else None
+            changes["confirmed"] = Confirmed(mean=mean, std=spread, seeds=tuple(seeds_for(study, trial)))
+        else:
+            metrics = mean_metrics(list(last.values()))
+            changes["test"] = {name: value for name, value in metrics.items() if name.startswith("test_")}
+        tx.trials.change(study.name, trial.number, **changes)
+
+
+def seeds_for(study: Study, trial: Trial) -> list[int]:
+    """The training seeds of a trial's open work: the study's, or fresh ones where it is to be confirmed."""
+    seeds = study.spec.seeds()
+    if trial.purpose == "confirm" and study.spec.confirm is not None:
+        return [seeds[-1] + 1 + extra for extra in range(study.spec.confirm.seeds)]
+    return seeds
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean; None where a value is missing or was not finite."""
+    finite = [value for value in values if value is not None]
+    return math.fsum(finite) / len(values) if values and len(finite) == len(values) else None
+
+
+def mean_metrics(points: Sequence[Point]) -> dict[str, float | None]:
+    """Each metric's mean over the seeds' points."""
+    names = dict.fromkeys(name for point in points for name in point.metrics)
+    return {name: mean_of([point.metrics.get(name) for point in points]) for name in names}
+
+
+def best_of(study: Study, trial: Trial, baseline_value: float | None) -> Best:
+    """A completed trial with all it takes to train it again."""
+    assert trial.value is not None
+    return Best(
+        study=study.name,
+        trial=trial.number,
+        value=trial.value,
+        params=trial.params,
+        schedule=trial.schedule,
+        recipe=study.spec.recipe(),
+        updates_per_epoch=study.updates_per_epoch,
+        confirmed=trial.confirmed,
+        test=trial.test,
+        baseline_value=baseline_value,
+    )

@@ -1,0 +1,208 @@
+"""The verbs on studies: create, look, change, pause, resume, cancel, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import Conflict, InvalidInput
+from ..resolve import resolve, updates_per_epoch
+from ..space import Space
+from ..store import Transaction
+from ..study import ENDED, Page, Study, StudyPatch, StudySpec, Trial
+from ..trajectory import plan_key
+from .ground import Ground, differing
+from .standing import Standing
+
+NOBODY_OFFERS = "no worker has offered the task `{task}` yet; the study starts when one does"
+
+
+class Studies(Standing, Ground):
+    """Studies from their creation to their end."""
+
+    def create(self, spec: StudySpec, *, owner: str = "local", key: str | None = None) -> tuple[Study, bool]:
+        """Store a study, to be started by the first worker that offers its task.
+
+        Args:
+            spec: the study as written.
+            owner: whose it is.
+            key: an ``Idempotency-Key``: the same key and spec again give the same answer and no second study.
+
+        Returns:
+            The study, and whether it is new: the same name and spec again answer the one that is there.
+
+        Raises:
+            InvalidInput: the spec breaks a law that only its task, space or families know.
+            Conflict: a study of this name has another spec.
+        """
+        request = {"create": spec.model_dump(mode="json")}
+        with self.store.transaction() as tx:
+            if answer := self._answered(tx, Study, key, owner, request):
+                return answer, True
+            if spec.name is not None and (found := tx.studies.find(spec.name)) is not None:
+                self._require_same(tx, found, spec)
+                return self._standing(tx, found), False
+            named = spec if spec.name is not None else spec.model_copy(update={"name": free_name(tx, spec.task)})
+            study = self._add_study(tx, named, owner)
+            return self._answer(tx, self._standing(tx, study), key, owner, request), True
+
+    def _require_same(self, tx: Transaction, found: Study, spec: StudySpec) -> None:
+        stored = (found.submitted or found.spec).model_dump(mode="json")
+        differ = differing(stored, spec.model_dump(mode="json"))
+        if not differ:
+            return
+        if found.resolved:
+            offer = None if spec.external else self._offer(tx, spec.task)
+            differ = differing(found.spec.model_dump(mode="json"), resolve(spec, offer).model_dump(mode="json"))
+            # a budget that was raised later is no other study
+            differ = [path for path in differ if not path.startswith(("budget.", "labels"))] if differ else []
+        if differ:
+            raise Conflict(
+                f"there is a study `{spec.name}` with another spec (it differs in {', '.join(differ)}); "
+                "choose another name, or delete the old study"
+            )
+
+    def _add_study(self, tx: Transaction, spec: StudySpec, owner: str, comparison: str | None = None) -> Study:
+        assert spec.name is not None
+        study = Study(
+            name=spec.name,
+            owner=owner,
+            state="queued",
+            spec=spec,
+            submitted=spec,
+            comparison=comparison,
+            created_at=tx.now(),
+        )
+        offer = None if spec.external else self._offer(tx, spec.task)
+        known = spec.external or offer is not None
+        if known:
+            resolved = resolve(spec, offer)
+            updates = updates_per_epoch(resolved, offer)
+            space = Space(resolved, updates)
+            study = study.model_copy(update={"spec": resolved, "updates_per_epoch": updates, "resolved": True})
+            baselines = baseline_trials(study, space)
+        else:
+            study = study.model_copy(update={"warnings": (NOBODY_OFFERS.format(task=spec.task),)})
+            baselines = []
+        tx.studies.add(study)
+        tx.trials.add(study.name, baselines)
+        return study
+
+    def _resolve_late(self, tx: Transaction, study: Study) -> Study:
+        """Complete a study whose task nobody had offered; it fails where its spec does not fit the task."""
+        offer = self._offer(tx, study.spec.task)
+        assert offer is not None
+        try:
+            resolved = resolve(study.spec, offer)
+            updates = updates_per_epoch(resolved, offer)
+            space = Space(resolved, updates)
+            complete = study.model_copy(update={"spec": resolved, "updates_per_epoch": updates, "resolved": True})
+            baselines = baseline_trials(complete, space)
+        except InvalidInput as error:
+            return tx.studies.change(
+                study.name, state="failed", error=f"the spec does not fit the task: {error}", finished_at=tx.now()
+            )
+        tx.trials.add(study.name, baselines)
+        return tx.studies.change(study.name, spec=resolved, updates_per_epoch=updates, resolved=True, warnings=())
+
+    def studies(
+        self, *, state: str | None = None, label: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[Study]:
+        """Studies, newest first; ``label`` is ``key`` or ``key=value``."""
+        with self.store.transaction(write=False) as tx:
+            page = tx.studies.page(state=state, label=label, limit=limit, cursor=cursor)
+            return Page[Study](items=tuple(self._standing(tx, study) for study in page.items), next=page.next)
+
+    def study(self, name: str) -> Study:
+        """One study with its progress and best trial. Raises NotFound."""
+        with self.store.transaction(write=False) as tx:
+            return self._standing(tx, tx.studies.get(name))
+
+    def patch(self, name: str, patch: StudyPatch) -> Study:
+        """Change a study's budget or labels; a finished study with a larger budget goes on.
+
+        Raises:
+            Conflict: every cell of its grid is done, or it was cancelled or failed.
+        """
+        with self.store.transaction() as tx:
+            study = tx.studies.get(name, lock=True)
+            changes: dict[str, Any] = {}
+            if patch.labels is not None:
+                changes["labels"] = patch.labels
+            if patch.budget is not None:
+                changes["budget"] = study.spec.budget.model_copy(update=patch.budget.model_dump(exclude_unset=True))
+            study = tx.studies.change(name, spec=study.spec.model_copy(update=changes))
+            if patch.budget is not None and study.state in ENDED:
+                if study.state != "completed":
+                    raise Conflict(f"study `{name}` is {study.state}: only a completed study goes on")
+                if self._more_to_suggest(tx, study):
+                    study = tx.studies.change(name, state="running", finished_at=None)
+                elif self._grid_is_done(tx, study):
+                    raise Conflict(f"every cell of the grid of `{name}` is done: a larger budget has nothing to train")
+            return self._standing(tx, study)
+
+    def pause(self, name: str) -> Study:
+        """Hand out nothing new and stop running trials at their next epoch; ``resume`` continues them."""
+        return self._move(name, ("queued", "running"), "paused", "pause")
+
+    def resume(self, name: str) -> Study:
+        """Go on with a paused study."""
+        return self._move(name, ("paused",), "queued", "resume")
+
+    def _move(self, name: str, allowed: tuple[str, ...], state: str, verb: str) -> Study:
+        with self.store.transaction() as tx:
+            study = tx.studies.get(name, lock=True)
+            if study.state == state:
+                return self._standing(tx, study)
+            if study.state not in allowed:
+                raise Conflict(f"study `{name}` is {study.state}: only {' or '.join(allowed)} studies can {verb}")
+            if verb == "resume" and study.started_at is not None:
+                state = "running"
+            return self._standing(tx, tx.studies.change(name, state=state))
+
+    def cancel(self, name: str) -> Study:
+        """Stop a study now; its results stay. A cancelled study stays as it is; a finished one is a Conflict."""
+        with self.store.transaction() as tx:
+            study = tx.studies.get(name, lock=True)
+            if study.state == "cancelled":
+                return self._standing(tx, study)
+            if study.state in ENDED:
+                raise Conflict(f"study `{name}` is {study.state}: there is nothing to cancel")
+            self._end(tx, study, "cancelled", None)
+            return self._standing(tx, tx.studies.get(name))
+
+    def delete(self, name: str) -> None:
+        """Erase a study with its trials and curves.
+
+        Raises:
+            Conflict: it is running; cancel or pause it first.
+        """
+        with self.store.transaction() as tx:
+            study = tx.studies.get(name, lock=True)
+            if study.state == "running":
+                raise Conflict(f"study `{name}` is running: cancel it first")
+            tx.studies.delete(name)
+        self._forget(name)
+
+
+def free_name(tx: Transaction, task: str) -> str:
+    """The task's name and the first number that is free."""
+    number = 1
+    while tx.studies.find(f"{task[:90]}-{number}") is not None:
+        number += 1
+    return f"{task[:90]}-{number}"
+
+
+def baseline_trials(study: Study, space: Space) -> list[Trial]:
+    """The study's baselines as its first trials."""
+    return [
+        new_trial(study, number, params, space.baseline(params), origin="baseline")
+        for number, params in enumerate(study.spec.baselines)
+    ]
+
+
+def new_trial(study: Study, number: int, params: Any, schedule: Any, **fields: Any) -> Trial:
+    """A trial that is to be trained."""
+    spec = study.spec
+    known = spec.updates is not None or study.updates_per_epoch is not None
+    key = plan_key(spec.recipe(), spec.seeds()[0], schedule, study.updates_per_epoch) if known else None
+    return Trial(number=number, params=params, schedule=schedule, plan_key=key, **({"purpose": "trial"} | fields))
