@@ -13,7 +13,7 @@ import numpy as np
 from .schedules import FloatArray, Schedule
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-LOG_FROM = 20.0
+LOG_FROM = 8.0
 """A schedule whose rates differ by more than this factor is drawn on a logarithmic axis."""
 DECADES = 4
 """A logarithmic axis ends so many decades below the peak; a rate of 0 lies on its edge."""

@@ -10,7 +10,7 @@ import typer
 from ..errors import NotFound
 from .answers import in_words, print_best, print_json, print_table
 from .connection import connected
-from .options import Json, Server, StudyName, Token
+from .options import Database, Json, Server, StudyName, Token
 
 Target = Annotated[str | None, typer.Option("--as", metavar="TARGET", help="Print code or data: torch, table, json.")]
 UpdatesPerEpoch = Annotated[
@@ -26,10 +26,11 @@ def best(
     top: Annotated[int, typer.Option("--top", min=1, max=1000, help="How many to list.")] = 1,
     server: Server = None,
     token: Token = None,
+    database: Database = None,
     as_json: Json = False,
 ) -> None:
     """Show the best schedule; ``--as torch`` prints it as code that runs."""
-    with connected(server, token) as verbs:
+    with connected(server, token, database) as verbs:
         if target is not None:
             sys.stdout.write(verbs.export(study, None, target, updates_per_epoch=updates_per_epoch).rstrip() + "\n")
             return

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from .answers import print_json
 from .connection import connected
-from .options import Json, Server, Token
+from .options import Database, Json, Server, Token
 
 
-def catalog(server: Server = None, token: Token = None, as_json: Json = False) -> None:
+def catalog(server: Server = None, token: Token = None, database: Database = None, as_json: Json = False) -> None:
     """List tasks, families, warm-ups, optimisers, samplers, pruners and export targets."""
-    with connected(server, token) as verbs:
+    with connected(server, token, database) as verbs:
         found = verbs.catalog()
     if as_json:
         print_json(found)

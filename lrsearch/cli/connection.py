@@ -62,15 +62,15 @@ def client(server: str | None, token: str | None, *, patience: float = 5.0) -> I
 
 
 @contextmanager
-def connected(server: str | None, token: str | None) -> Iterator[Client | Local]:
-    """The service that was named; else the one at the default address if it is there; else this machine's database."""
-    if server is not None or _answers(token):
+def connected(server: str | None, token: str | None, database: str | None) -> Iterator[Client | Local]:
+    """The service or database that was named; else the service at the default address; else this machine's database."""
+    if server is not None or (database is None and _answers(token)):
         with client(server, token) as verbs:
             yield verbs
         return
     from ..run import opened
 
-    with opened() as service:
+    with opened(database) as service:
         yield Local(service)
 
 

@@ -11,7 +11,7 @@ import typer
 from ..errors import InvalidInput
 from .best import UpdatesPerEpoch
 from .connection import connected
-from .options import Server, StudyName, Token
+from .options import Database, Server, StudyName, Token
 
 
 def export(
@@ -23,9 +23,10 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     server: Server = None,
     token: Token = None,
+    database: Database = None,
 ) -> None:
     """Print a trial's schedule as code or data, or write it to a file."""
-    with connected(server, token) as verbs:
+    with connected(server, token, database) as verbs:
         text = verbs.export(study, trial, target, updates_per_epoch=updates_per_epoch).rstrip() + "\n"
     if output is None:
         sys.stdout.write(text)

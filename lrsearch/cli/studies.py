@@ -9,7 +9,7 @@ import typer
 from .answers import cell, print_json, print_table
 from .connection import connected
 from .exits import INTERRUPTED, STUDY_FAILED, complain
-from .options import Follow, Json, Server, StudyName, Token
+from .options import Database, Follow, Json, Server, StudyName, Token
 
 if TYPE_CHECKING:
     from ..study import Study
@@ -19,13 +19,14 @@ def list_(
     *,
     server: Server = None,
     token: Token = None,
+    database: Database = None,
     state: Annotated[str | None, typer.Option("--state", help="Only studies in this state.")] = None,
     label: Annotated[str | None, typer.Option("--label", help="Only with this label: key or key=value.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List studies, newest first."""
-    with connected(server, token) as verbs:
+    with connected(server, token, database) as verbs:
         page = verbs.studies(state=state, label=label, limit=limit)
     if as_json:
         print_json(page)
@@ -70,12 +71,18 @@ def end(study: Study) -> None:
 
 
 def status(
-    study: StudyName, server: Server = None, token: Token = None, follow: Follow = False, as_json: Json = False
+    study: StudyName,
+    *,
+    server: Server = None,
+    token: Token = None,
+    database: Database = None,
+    follow: Follow = False,
+    as_json: Json = False,
 ) -> None:
     """Show where a study stands; exit code 1 if it failed or was cancelled."""
     from .progress import follow_study
 
-    with connected(server, token) as verbs:
+    with connected(server, token, database) as verbs:
         try:
             found = follow_study(lambda: verbs.study(study)) if follow else verbs.study(study)
         except KeyboardInterrupt:
@@ -87,23 +94,29 @@ def status(
     end(found)
 
 
-def pause(study: StudyName, server: Server = None, token: Token = None, as_json: Json = False) -> None:
+def pause(
+    study: StudyName, server: Server = None, token: Token = None, database: Database = None, as_json: Json = False
+) -> None:
     """Pause a study: running trials stop at their next epoch, and go on after ``resume``."""
-    _moved(server, token, "pause", study, as_json)
+    _moved((server, token, database), "pause", study, as_json)
 
 
-def resume(study: StudyName, server: Server = None, token: Token = None, as_json: Json = False) -> None:
+def resume(
+    study: StudyName, server: Server = None, token: Token = None, database: Database = None, as_json: Json = False
+) -> None:
     """Go on with a paused study."""
-    _moved(server, token, "resume", study, as_json)
+    _moved((server, token, database), "resume", study, as_json)
 
 
-def cancel(study: StudyName, server: Server = None, token: Token = None, as_json: Json = False) -> None:
+def cancel(
+    study: StudyName, server: Server = None, token: Token = None, database: Database = None, as_json: Json = False
+) -> None:
     """Stop a study now; its results stay."""
-    _moved(server, token, "cancel", study, as_json)
+    _moved((server, token, database), "cancel", study, as_json)
 
 
-def _moved(server: str | None, token: str | None, verb: str, study: str, as_json: bool) -> None:
-    with connected(server, token) as verbs:
+def _moved(where: tuple[str | None, str | None, str | None], verb: str, study: str, as_json: bool) -> None:
+    with connected(*where) as verbs:
         moved: Study = getattr(verbs, verb)(study)
     if as_json:
         print_json(moved)
@@ -111,8 +124,8 @@ def _moved(server: str | None, token: str | None, verb: str, study: str, as_json
         print(f"{moved.name}: {moved.state}")
 
 
-def delete(study: StudyName, server: Server = None, token: Token = None) -> None:
+def delete(study: StudyName, server: Server = None, token: Token = None, database: Database = None) -> None:
     """Erase a study that is not running, with its trials and curves."""
-    with connected(server, token) as verbs:
+    with connected(server, token, database) as verbs:
         verbs.delete(study)
     print(f"{study}: deleted")

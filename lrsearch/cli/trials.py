@@ -8,7 +8,7 @@ import typer
 
 from .answers import in_words, print_json, print_table
 from .connection import connected
-from .options import Json, Server, StudyName, Token
+from .options import Database, Json, Server, StudyName, Token
 
 
 def trials(
@@ -16,13 +16,14 @@ def trials(
     *,
     server: Server = None,
     token: Token = None,
+    database: Database = None,
     state: Annotated[str | None, typer.Option("--state", help="Only trials in this state.")] = None,
     order: Annotated[str, typer.Option("--order", help="number, or value: the best first.")] = "number",
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List a study's trials."""
-    with connected(server, token) as verbs:
+    with connected(server, token, database) as verbs:
         page = verbs.list_trials(study, state=state, order=order, limit=limit)
     if as_json:
         print_json(page)
