@@ -128,14 +128,14 @@ class Task(ABC):
         return cross_entropy(outputs, targets)
 
     def measure(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Other measures of a batch, each a scalar mean over its examples.
+        """Other measures of a batch: one value for each example, or their mean as a scalar.
 
         ``"accuracy"`` is reported as ``train_accuracy``, ``val_accuracy`` and ``test_accuracy``. By default the share
         of examples whose highest score is the target's, where ``metrics`` names an accuracy.
         """
         if "val_accuracy" not in self.metrics:
             return {}
-        return {"accuracy": (outputs.argmax(dim=-1) == targets).to(outputs.dtype).mean()}
+        return {"accuracy": outputs.argmax(dim=-1) == targets}
 
     @classmethod
     def description(cls) -> TaskOffer:

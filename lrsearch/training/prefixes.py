@@ -112,7 +112,7 @@ def digest(content: bytes) -> str:
 
 
 def _text(content: Any) -> bytes:
-    return json.dumps(content, sort_keys=True, allow_nan=False).encode()
+    return json.dumps(content, allow_nan=False).encode()
 
 
 def _checked(state: bytes, record: bytes) -> Prefix:

@@ -102,17 +102,17 @@ class TorchProgram:
                 self._update(lane, index, measured)
                 sizes.append(len(index))
             lane.update = first + len(rates)
-            values = {name: torch.stack(values).double().cpu().numpy() for name, values in measured.items()}
-            losses, grad_norm = values["loss"], float(values.pop("grad_norm").mean())
+            values = {name: torch.stack(values).cpu().double().numpy() for name, values in measured.items()}
+            losses, grad_norms = values.pop("loss"), values.pop("grad_norm")
             if first == 0:
                 lane.first_loss = float(losses[0])
-            weights = np.array(sizes) / np.sum(sizes)
-            metrics = {f"train_{name}": float(weights @ value) for name, value in values.items()}
+            metrics = {"train_loss": float(np.average(losses, weights=sizes))}
+            metrics |= {f"train_{name}": float(sums.sum() / np.sum(sizes)) for name, sums in values.items()}
             metrics |= self._evaluate(lane, self._data.val, "val")
         divergence = first_divergence(losses, rates, first, divergence_bound(lane.first_loss))
         if divergence is None and not np.isfinite(metrics["val_loss"]):
             divergence = lane.update - 1, float(rates[-1])
-        metrics["grad_norm"] = grad_norm
+        metrics["grad_norm"] = float(grad_norms.mean())
         seconds = time.perf_counter() - began
         return EpochRecord(epoch, float(rates[0]), float(rates[-1]), seconds, metrics, divergence)
 
@@ -134,7 +134,7 @@ class TorchProgram:
         measured["grad_norm"].append(norm)
         with torch.no_grad():
             for name, value in task.measure(outputs.detach(), targets).items():
-                measured.setdefault(name, []).append(value)
+                measured.setdefault(name, []).append(total(value, len(index)))
 
     @torch.no_grad()
     def _evaluate(self, lane: TorchLane, pair: Tensors, part: str) -> dict[str, float]:
@@ -146,6 +146,11 @@ class TorchProgram:
             outputs = lane.outputs(inputs)
             measures = {"loss": task.loss(outputs, targets), **task.measure(outputs, targets)}
             for name, value in measures.items():
-                totals.setdefault(name, []).append(value.double() * len(targets))
-        n_examples = len(pair[1])
-        return {f"{part}_{name}": torch.stack(values).sum().item() / n_examples for name, values in totals.items()}
+                totals.setdefault(name, []).append(total(value, len(targets)))
+        sums = {name: torch.stack(values).cpu().double().sum().item() for name, values in totals.items()}
+        return {f"{part}_{name}": value / len(pair[1]) for name, value in sums.items()}
+
+
+def total(value: torch.Tensor, n_examples: int) -> torch.Tensor:
+    """The sum over a batch of a measure: of one value for each example, or of their mean."""
+    return value.sum() if value.ndim else value * n_examples

@@ -1,0 +1,90 @@
+"""Assignments, programs and trainers for the tests of training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lrsearch.study import Assignment, TrainSpec
+from lrsearch.tasks.catalog import BUILT_IN, CATALOG
+from lrsearch.training.prefixes import PrefixStore
+from lrsearch.training.program import program_class
+from lrsearch.training.trainer import Trainer
+from lrsearch.training.workload import Workload
+
+STEP = {"family": "step", "initial_lr": 0.05, "decay_rate": 0.5, "step_size": 2, "epochs": 4}
+
+
+@pytest.fixture(scope="session")
+def make_program():
+    """``make_program(task, options, seed, **train)``: a program on the processor; data are loaded once."""
+    workloads = {}
+
+    def make(task="digits-mlp", options=None, seed=0, **train):
+        key = (task, repr(options))
+        if key not in workloads:
+            workloads[key] = Workload(BUILT_IN[task], options or {})
+        recipe = {"optimizer": CATALOG[task].defaults.optimizer, "batch_size": 64, **train}
+        return program_class(workloads[key].task)(workloads[key], TrainSpec.read(recipe), seed, "cpu")
+
+    return make
+
+
+@pytest.fixture
+def same():
+    """``same(a, b)``: two states, or two records apart from their seconds, are equal to the bit."""
+
+    def equal(a, b):
+        if isinstance(a, dict):
+            return a.keys() == b.keys() and all(np.array_equal(a[k], b[k], equal_nan=True) for k in a)
+        pairs = [(a.metrics[name], b.metrics[name]) for name in a.metrics]
+        values = all(x == y or (math.isnan(x) and math.isnan(y)) for x, y in pairs)
+        return values and replace(a, seconds=0, metrics={}) == replace(b, seconds=0, metrics={})
+
+    return equal
+
+
+@pytest.fixture
+def assign():
+    """``assign(task, schedule, train={...}, ...)``: an assignment as the service would hand it out."""
+
+    def build(task="least-squares", schedule=None, *, options=None, train=None, **fields):
+        defaults = CATALOG[task].defaults if task in CATALOG else CATALOG["digits-mlp"].defaults
+        written = {"optimizer": defaults.optimizer, "batch_size": defaults.batch_size, **(train or {})}
+        spec = TrainSpec.read(written).model_dump(mode="json", exclude={"seed", "seeds"})
+        schedule = schedule or STEP
+        length = schedule.get("epochs") or -(-schedule["updates"] // schedule["eval_every"])
+        recipe = {"task": task, "options": options or {}, **spec}
+        given = {"study": "s", "trial": 0, "attempt": 1, "recipe": recipe, "schedule": schedule, "until_epoch": length}
+        return Assignment.model_validate({**given, **fields})
+
+    return build
+
+
+class Bench:
+    """A trainer with its store, and what it emitted."""
+
+    def __init__(self, tasks, prefixes):
+        self.prefixes = prefixes
+        self.trainer = Trainer(tasks, prefixes, "cpu")
+
+    def train(self, assignment, stop_after=None):
+        """The result and the points; ``stop_after`` points it is told to stop."""
+        points = []
+        result = self.trainer.train(
+            assignment, points.append, lambda: stop_after is not None and len(points) >= stop_after
+        )
+        return result, points
+
+
+@pytest.fixture
+def bench():
+    """``bench(prefixes, tasks)``: a fresh trainer, in a fresh store in memory unless one is given."""
+
+    def build(prefixes=None, tasks=BUILT_IN):
+        return Bench(tasks, prefixes or PrefixStore(None))
+
+    return build
