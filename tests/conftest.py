@@ -112,7 +112,7 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database of this test's own, on SQLite and on Postgres; empty, or migrated where the test also asks for `store`."""
+    """A database of this test's own, on SQLite and on Postgres; empty unless the test also asks for ``store``."""
     yield from fresh_database(request.param, request)
 
 

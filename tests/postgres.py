@@ -91,7 +91,7 @@ def server() -> Iterator[str]:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  # it takes no lock
                 **owner,
             )
         try:

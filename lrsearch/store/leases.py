@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, and_, bindparam, delete, select, update
 
 from ..errors import NotFound
 from .columns import from_json, to_json
@@ -15,6 +15,12 @@ from .tables import LEASES
 
 REMEMBERED = timedelta(days=7)
 """How long an ended lease can be told from one that never was."""
+
+# statements that every report runs are built once
+_ITS = and_(LEASES.c.lease == bindparam("its_lease"), LEASES.c.ended_at.is_(None))
+_ONE = select(LEASES).where(_ITS)
+_LOCKED = _ONE.with_for_update()
+_CHANGE = update(LEASES).where(_ITS)
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,7 @@ class Leases(Noun):
 
     def find(self, lease: str, *, lock: bool = False) -> LeaseRow | None:
         """A lease that has not ended, or None."""
-        statement = select(LEASES).where(LEASES.c.lease == lease, LEASES.c.ended_at.is_(None))
-        row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+        row = self._connection.execute(_LOCKED if lock else _ONE, {"its_lease": lease}).one_or_none()
         return None if row is None else _lease(row)
 
     def was(self, lease: str) -> bool:
@@ -70,14 +75,12 @@ class Leases(Noun):
 
     def change(self, lease: str, **fields: Any) -> None:
         """Set fields of a lease that has not ended. Raises NotFound."""
-        statement = update(LEASES).where(LEASES.c.lease == lease, LEASES.c.ended_at.is_(None))
-        if self._connection.execute(statement.values(_columns(fields))).rowcount == 0:
+        if self._connection.execute(_CHANGE, _columns(fields) | {"its_lease": lease}).rowcount == 0:
             raise _missing(lease)
 
     def delete(self, lease: str) -> None:
         """End a lease; ending it twice is the same as once."""
-        statement = update(LEASES).where(LEASES.c.lease == lease, LEASES.c.ended_at.is_(None))
-        self._connection.execute(statement.values(ended_at=self._now()))
+        self._connection.execute(_CHANGE, {"ended_at": self._now(), "its_lease": lease})
 
     def of_worker(self, worker: str) -> list[LeaseRow]:
         """A worker's leases that have not ended."""

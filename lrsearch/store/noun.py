@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Table
@@ -22,22 +23,27 @@ class Noun:
 
     def _add(self, table: Table[Any], row: dict[str, Any], taken: str) -> None:
         """Insert a row; Conflict, with the message ``taken``, where its key exists (the transaction goes on)."""
-        statement = self._insert(table).on_conflict_do_nothing()
-        if self._connection.execute(statement.values(row)).rowcount == 0:
+        statement = _insert(self._connection.dialect.name, table).on_conflict_do_nothing()
+        if self._connection.execute(statement, row).rowcount == 0:
             raise Conflict(taken)
 
     def _put(self, table: Table[Any], rows: list[dict[str, Any]]) -> None:
         """Insert rows, replacing those whose key exists."""
-        if not rows:
-            return
-        keys = [column.name for column in table.primary_key]
-        statement = self._insert(table)
-        changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), rows)
+        if rows:
+            self._connection.execute(_upsert(self._connection.dialect.name, table, tuple(rows[0])), rows)
 
-    def _insert(self, table: Table[Any]) -> Any:
-        # the two dialects' inserts share their methods, but no type
-        return postgresql.insert(table) if self._connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+def _insert(dialect: str, table: Table[Any]) -> Any:
+    # the two dialects' inserts share their methods, but no type
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@cache
+def _upsert(dialect: str, table: Table[Any], columns: tuple[str, ...]) -> Any:
+    keys = [column.name for column in table.primary_key]
+    statement = _insert(dialect, table)
+    changes = {name: statement.excluded[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
 
 
 def refuse(error: IntegrityError, *, taken: str, missing: str) -> NoReturn:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import InvalidInput
@@ -14,6 +14,22 @@ from ..study import Point, Purpose
 from .columns import finite, from_json, to_json
 from .noun import Noun, refuse
 from .tables import POINTS, TRIALS
+
+# statements that every report runs are built once
+_ITS = and_(
+    POINTS.c.study == bindparam("its_study"),
+    POINTS.c.number == bindparam("its_number"),
+    POINTS.c.purpose == bindparam("its_purpose"),
+)
+_NEWEST = (
+    select(POINTS.c.epoch, POINTS.c.rest)
+    .where(_ITS, POINTS.c.seed == bindparam("its_seed"))
+    .order_by(POINTS.c.epoch.desc())
+    .limit(1)
+)
+_ATTEMPTS = select(POINTS.c.epoch, POINTS.c.seed, POINTS.c.attempt).where(
+    _ITS, POINTS.c.epoch.between(bindparam("first"), bindparam("end"))
+)
 
 
 class Added(NamedTuple):
@@ -101,14 +117,9 @@ class Points(Noun):
 
     def last(self, study: str, number: int, *, purpose: Purpose = "trial", seeds: Sequence[int]) -> dict[int, Point]:
         """Each seed's newest point; seeds without any are left out."""
-        mine = and_(_its(study, number, purpose), POINTS.c.seed.in_(seeds))
-        newest = select(POINTS.c.seed, func.max(POINTS.c.epoch).label("epoch")).where(mine).group_by(POINTS.c.seed)
-        ends = newest.subquery()
-        statement = select(POINTS.c.epoch, POINTS.c.seed, POINTS.c.rest).join(
-            ends, and_(POINTS.c.seed == ends.c.seed, POINTS.c.epoch == ends.c.epoch)
-        )
-        rows = self._connection.execute(statement.where(_its(study, number, purpose)).order_by(POINTS.c.seed))
-        return {seed: _point(epoch, seed, rest) for epoch, seed, rest in rows}
+        its = {"its_study": study, "its_number": number, "its_purpose": purpose}
+        ends = {seed: self._connection.execute(_NEWEST, its | {"its_seed": seed}).first() for seed in sorted(seeds)}
+        return {seed: _point(end.epoch, seed, end.rest) for seed, end in ends.items() if end is not None}
 
     def objective(self, study: str, number: int, *, purpose: Purpose = "trial") -> dict[int, dict[int, float | None]]:
         """The objective by epoch and seed, epochs in order."""
@@ -156,9 +167,9 @@ class Points(Noun):
         """The attempt that reported each stored (epoch, seed) between the first and the last of ``keys``."""
         if not keys:
             return {}
-        span = POINTS.c.epoch.between(keys[0][0], keys[-1][0])
-        statement = select(POINTS.c.epoch, POINTS.c.seed, POINTS.c.attempt).where(_its(study, number, purpose), span)
-        return {(epoch, seed): attempt for epoch, seed, attempt in self._connection.execute(statement)}
+        its = {"its_study": study, "its_number": number, "its_purpose": purpose}
+        span = {"first": keys[0][0], "end": keys[-1][0]}
+        return {(epoch, seed): attempt for epoch, seed, attempt in self._connection.execute(_ATTEMPTS, its | span)}
 
 
 def _its(study: str, number: int, purpose: Purpose) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Row, and_, bindparam, delete, insert, or_, select, update
 
 from ..errors import NotFound
 from ..study import Page, Study
@@ -23,6 +23,9 @@ REST = ("spec", "submitted", "warnings", "error")
 """Its fields in the column ``rest``."""
 CHANGEABLE = ("state", "resolved", "updates_per_epoch", "started_at", "finished_at", *REST)
 OPEN = ("queued", "running")
+
+_ONE = select(STUDIES).where(STUDIES.c.name == bindparam("its_name"))  # built once: every report runs it
+_LOCKED = _ONE.with_for_update()
 
 
 class Studies(Noun):
@@ -44,8 +47,7 @@ class Studies(Noun):
 
     def find(self, name: str, *, lock: bool = False) -> Study | None:
         """One study, or None."""
-        statement = select(STUDIES).where(STUDIES.c.name == name)
-        row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+        row = self._connection.execute(_LOCKED if lock else _ONE, {"its_name": name}).one_or_none()
         return None if row is None else _study(row)
 
     def change(self, name: str, **fields: Any) -> Study:

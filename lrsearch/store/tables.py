@@ -98,7 +98,6 @@ class TrialColumns(TypedColumns):
     worker: Named[str | None] = Column(Text)
     plan_key: Named[str | None] = Column(Text)
     value: Named[float | None] = Column(Double)
-    confirmed: Named[bool] = Column(Boolean)
     confirmed_mean: Named[float | None] = Column(Double)
     epochs_trained: Named[int] = Column(BigInteger)
     epochs_shared: Named[int] = Column(BigInteger)
@@ -114,20 +113,27 @@ class TrialColumns(TypedColumns):
 
 _OPEN = text("purpose IS NOT NULL")
 _HELD = text("lease IS NOT NULL")
+_CONFIRMED = text("confirmed_mean IS NOT NULL")
 
 TRIALS = Table(
     "trials",
     METADATA,
     TrialColumns,
-    # counts, sums and leaders of a study are answered from this index alone
+    # counts, sums and ranks of a study are answered from this index alone
     Index(
         "ix_trials_standing",
-        *("study", "state", "value", "confirmed_mean", "number"),
+        *("study", "state", "value", "number", "confirmed_mean"),
         *("epochs_trained", "epochs_shared", "epochs_repeated"),
     ),
     Index("ix_trials_finished", "study", "finished_at", "number"),
     Index("ix_trials_open", "study", "number", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("ix_trials_held", "lease", sqlite_where=_HELD, postgresql_where=_HELD),
+    Index(
+        "ix_trials_confirmed",
+        *("study", "state", "confirmed_mean", "value", "number"),
+        sqlite_where=_CONFIRMED,
+        postgresql_where=_CONFIRMED,
+    ),
 )
 
 

@@ -57,7 +57,6 @@ def columns_of(fields: dict[str, Any]) -> dict[str, Any]:
     if "epochs" in fields:
         row |= {f"epochs_{kind}": count for kind, count in fields["epochs"]}
     if "confirmed" in fields:
-        row["confirmed"] = fields["confirmed"] is not None
         row["confirmed_mean"] = finite(fields["confirmed"].mean) if fields["confirmed"] else None
     return row
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import InvalidInput, NotFound
@@ -22,6 +22,13 @@ from .trial_rows import CHANGEABLE, REST, columns_of, new_row, trial_of
 ORDERS = ("number", "value")
 LARGEST = 2**63 - 1
 """The largest number that a column takes."""
+
+# statements that every report runs are built once
+_ITS = and_(TRIALS.c.study == bindparam("its_study"), TRIALS.c.number == bindparam("its_number"))
+_ONE = select(TRIALS).where(_ITS)
+_LOCKED = _ONE.with_for_update()
+_REST = select(TRIALS.c.rest).where(_ITS).with_for_update()
+_CHANGE = update(TRIALS).where(_ITS)
 
 
 class Trials(Tally, Holding):
@@ -43,8 +50,8 @@ class Trials(Tally, Holding):
         """One trial; ``lock`` keeps it to this transaction. Raises NotFound."""
         row = None
         if 0 <= number <= LARGEST:
-            statement = select(TRIALS).where(TRIALS.c.study == study, TRIALS.c.number == number)
-            row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+            its = {"its_study": study, "its_number": number}
+            row = self._connection.execute(_LOCKED if lock else _ONE, its).one_or_none()
         if row is None:
             raise _missing(study, number)
         return trial_of(row)
@@ -53,13 +60,13 @@ class Trials(Tally, Holding):
         """Set fields of a trial. Raises NotFound."""
         new = checked(Trial, fields, CHANGEABLE)
         row = columns_of(new)
-        its = and_(TRIALS.c.study == study, TRIALS.c.number == number)
+        its = {"its_study": study, "its_number": number}
         if rest := {name: plain(Trial, name, value) for name, value in new.items() if name in REST}:
-            old = self._connection.execute(select(TRIALS.c.rest).where(its).with_for_update()).scalar_one_or_none()
+            old = self._connection.execute(_REST, its).scalar_one_or_none()
             if old is None:
                 raise _missing(study, number)
             row["rest"] = to_json(from_json(old) | rest)
-        if row and self._connection.execute(update(TRIALS).where(its).values(row)).rowcount == 0:
+        if row and self._connection.execute(_CHANGE, row | its).rowcount == 0:
             raise _missing(study, number)
 
     def page(

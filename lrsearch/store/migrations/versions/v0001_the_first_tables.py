@@ -14,6 +14,7 @@ def upgrade() -> None:
     moment = sa.DateTime(timezone=True)
     row_id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     held, open_ = sa.text("lease IS NOT NULL"), sa.text("purpose IS NOT NULL")
+    confirmed = sa.text("confirmed_mean IS NOT NULL")
     op.create_table(
         "answers",
         sa.Column("digest", sa.Text(), nullable=False),
@@ -109,7 +110,6 @@ def upgrade() -> None:
         sa.Column("worker", sa.Text(), nullable=True),
         sa.Column("plan_key", sa.Text(), nullable=True),
         sa.Column("value", sa.Double(), nullable=True),
-        sa.Column("confirmed", sa.Boolean(), nullable=False),
         sa.Column("confirmed_mean", sa.Double(), nullable=True),
         sa.Column("epochs_trained", sa.BigInteger(), nullable=False),
         sa.Column("epochs_shared", sa.BigInteger(), nullable=False),
@@ -128,9 +128,16 @@ def upgrade() -> None:
     op.create_index("ix_trials_held", "trials", ["lease"], sqlite_where=held, postgresql_where=held)
     op.create_index("ix_trials_open", "trials", ["study", "number"], sqlite_where=open_, postgresql_where=open_)
     op.create_index(
+        "ix_trials_confirmed",
+        "trials",
+        ["study", "state", "confirmed_mean", "value", "number"],
+        sqlite_where=confirmed,
+        postgresql_where=confirmed,
+    )
+    op.create_index(
         "ix_trials_standing",
         "trials",
-        ["study", "state", "value", "confirmed_mean", "number", "epochs_trained", "epochs_shared", "epochs_repeated"],
+        ["study", "state", "value", "number", "confirmed_mean", "epochs_trained", "epochs_shared", "epochs_repeated"],
     )
 
     op.create_table(
