@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from .schedules import FloatArray, Schedule
 
 MANTISSA_BITS = 44
 """Controls keep this many bits of mantissa, so that two machines' last-bit differences do not part equal schedules."""
+BLOCK = 65_536
+"""About how many updates' rates are computed at once."""
 
 
 def rounded(controls: FloatArray) -> FloatArray:
@@ -45,21 +47,6 @@ def n_intervals(schedule: Schedule, updates_per_epoch: int | None) -> int:
     return -(-schedule.horizon // schedule.updates_per_interval(updates_per_epoch))
 
 
-def controls(schedule: Schedule, updates_per_epoch: int | None, epoch: int) -> FloatArray:
-    """The controls of one reporting interval.
-
-    Args:
-        schedule: the schedule that drives the trajectory.
-        updates_per_epoch: optimiser updates an epoch; needed where the horizon is in epochs.
-        epoch: the interval, counted from 1.
-
-    Returns:
-        float64 of shape (updates, 1): column 0 is the learning rate of every update, rounded as ``rounded``.
-    """
-    first, end = interval_bounds(schedule, updates_per_epoch, epoch)
-    return rounded(schedule.lr(np.arange(first, end), updates_per_epoch))[:, None]
-
-
 def first_key(recipe: Mapping[str, Any], seed: int) -> str:
     """``plan_key(0)``: the hash of a recipe as written and its training seed."""
     text = json.dumps([recipe, seed], sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -74,18 +61,50 @@ def next_key(key: str, interval_controls: FloatArray) -> str:
     return link.hexdigest()
 
 
-def keys(start: str, schedule: Schedule, updates_per_epoch: int | None) -> Iterator[str]:
-    """The keys after intervals 1, 2, ... of ``schedule`` on a trajectory that begins at ``start``."""
-    key = start
-    for epoch in range(1, n_intervals(schedule, updates_per_epoch) + 1):
-        key = next_key(key, controls(schedule, updates_per_epoch, epoch))
-        yield key
+class Plan:
+    """The controls of a schedule's intervals, computed many at a time, and the keys after them.
+
+    Args:
+        schedule: the schedule.
+        updates_per_epoch: optimiser updates an epoch; needed where the horizon is in epochs.
+    """
+
+    def __init__(self, schedule: Schedule, updates_per_epoch: int | None) -> None:
+        self.schedule = schedule
+        self._updates_per_epoch = updates_per_epoch
+        self.n_epochs = n_intervals(schedule, updates_per_epoch)
+        self._interval = schedule.updates_per_interval(updates_per_epoch)
+        self._at_once = max(1, BLOCK // self._interval)
+        self._block: tuple[int, FloatArray] = (-1, np.empty((0, 1)))
+
+    def bounds(self, epoch: int) -> tuple[int, int]:
+        """First update and end (exclusive) of an interval."""
+        return interval_bounds(self.schedule, self._updates_per_epoch, epoch)
+
+    def controls(self, epoch: int) -> FloatArray:
+        """float64 of shape (updates, 1): column 0 is the learning rate of every update of interval ``epoch``, rounded.
+
+        ``epoch`` counts from 1; rates keep 44 bits of mantissa, as ``rounded``.
+        """
+        number, position = divmod(epoch - 1, self._at_once)
+        if self._block[0] != number:
+            first, _ = self.bounds(number * self._at_once + 1)
+            _, end = self.bounds((number + 1) * self._at_once)
+            rates = self.schedule.lr(np.arange(first, end), self._updates_per_epoch)
+            self._block = (number, rounded(rates)[:, None])
+        return self._block[1][position * self._interval : (position + 1) * self._interval]
+
+    def keys(self, start: str, n_epochs: int | None = None) -> list[str]:
+        """The keys of the trajectory that begins at ``start``: after 0, 1, ... ``n_epochs`` (all) intervals."""
+        keys = [start]
+        for epoch in range(1, (self.n_epochs if n_epochs is None else n_epochs) + 1):
+            keys.append(next_key(keys[-1], self.controls(epoch)))
+        return keys
 
 
 def plan_key(recipe: Mapping[str, Any], seed: int, schedule: Schedule, updates_per_epoch: int | None) -> str:
     """The key of the whole trajectory: equal for trials that train the same thing under any name."""
-    *_, key = keys(first_key(recipe, seed), schedule, updates_per_epoch)
-    return key
+    return Plan(schedule, updates_per_epoch).keys(first_key(recipe, seed))[-1]
 
 
 def count_epochs(schedules: Iterable[Schedule], updates_per_epoch: int | None) -> tuple[int, int]:
@@ -97,8 +116,9 @@ def count_epochs(schedules: Iterable[Schedule], updates_per_epoch: int | None) -
     start = first_key({}, 0)
     asked, distinct = 0, set[str]()
     for schedule in schedules:
-        asked += n_intervals(schedule, updates_per_epoch)
-        distinct.update(keys(start, schedule, updates_per_epoch))
+        plan = Plan(schedule, updates_per_epoch)
+        asked += plan.n_epochs
+        distinct.update(plan.keys(start)[1:])
     return asked, len(distinct)
 
 
@@ -108,11 +128,10 @@ def updates_per_epoch_of(n_train: int, batch_size: int | str) -> int:
 
 
 __all__ = [
-    "controls",
+    "Plan",
     "count_epochs",
     "first_key",
     "interval_bounds",
-    "keys",
     "n_intervals",
     "next_key",
     "plan_key",

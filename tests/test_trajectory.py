@@ -22,8 +22,8 @@ def step(**fields):
 
 
 def every_control(schedule, per_epoch):
-    intervals = range(1, trajectory.n_intervals(schedule, per_epoch) + 1)
-    return [trajectory.controls(schedule, per_epoch, epoch) for epoch in intervals]
+    plan = trajectory.Plan(schedule, per_epoch)
+    return [plan.controls(epoch) for epoch in range(1, plan.n_epochs + 1)]
 
 
 @given(st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=50))
@@ -66,7 +66,7 @@ def test_keys_are_equal_exactly_where_all_controls_so_far_are(schedules, data):
         pair[1] = (schedule.model_copy(update={changed: data.draw(st.sampled_from([0.01, 0.5, 1.0]))}), per_epoch)
     (a, per_a), (b, per_b) = pair
     start = trajectory.first_key(RECIPE, 0)
-    keys_a, keys_b = list(trajectory.keys(start, a, per_a)), list(trajectory.keys(start, b, per_b))
+    keys_a, keys_b = (trajectory.Plan(s, per).keys(start)[1:] for s, per in ((a, per_a), (b, per_b)))
     equal_so_far = True
     for x, y, key_a, key_b in zip(every_control(a, per_a), every_control(b, per_b), keys_a, keys_b, strict=False):
         equal_so_far = equal_so_far and np.array_equal(x, y)
@@ -112,10 +112,10 @@ def test_families_that_do_not_look_at_the_horizon_share_across_horizons(family, 
     longer = {"updates": schedule.horizon + 7} if schedule.updates else {"epochs": schedule.horizon + 7}
     long = type(schedule).model_validate(schedule.model_dump() | longer)
     start = trajectory.first_key(RECIPE, 0)
-    keys = list(trajectory.keys(start, schedule, per_epoch))
+    keys = trajectory.Plan(schedule, per_epoch).keys(start)
     if schedule.updates:  # the last interval may be cut short
         keys = keys[: schedule.horizon // (schedule.eval_every or 1)]
-    assert keys == list(trajectory.keys(start, long, per_epoch))[: len(keys)]
+    assert keys == trajectory.Plan(long, per_epoch).keys(start)[: len(keys)]
 
 
 def test_cosine_looks_at_the_horizon():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, overload
 
@@ -123,6 +124,7 @@ class Schedule(Frozen):
             return cls.model_validate(json.loads(json_data), **options)
 
     @classmethod
+    @functools.cache
     def lengths(cls) -> tuple[str, ...]:
         """The names of the parameters that are lengths."""
         return tuple(
@@ -132,6 +134,7 @@ class Schedule(Frozen):
         )
 
     @classmethod
+    @functools.cache
     def parameters(cls) -> tuple[str, ...]:
         """The names of what a space may vary: every field but the family and the horizon."""
         return tuple(name for name in cls.model_fields if name not in ("family", *HORIZON))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 
 from ..store import LeaseRow, Transaction
-from ..study import Assignment, Lease, LeaseRequest, Outcome, Study, StudyState, Trial, Worker
+from ..study import Assignment, Lease, LeaseRequest, Study, StudyState, Trial, Worker
 from ..tasks.catalog import CATALOG
 from ..trajectory import n_intervals
 from .standing import seeds_for
 from .studies import Studies, new_trial
 
 LOST_TOO_OFTEN = "the workers that held it were lost {attempts} times; the last one was {worker}"
+
+
+GIVEN = ("lease", "attempts", "worker", "state", "started_at")
+"""The fields of a trial that change when it is handed out."""
 
 
 class Leases(Studies):
@@ -46,7 +51,9 @@ class Leases(Studies):
             if request.study is not None:
                 tx.studies.get(request.study)
             tx.leases.add(row)
-            assignments = self._hand_out(tx, row, request.hold, first=before)
+            assignments, recipe = self._hand_out(tx, row, request.hold, first=before)
+            if recipe:
+                tx.leases.change(row.lease, recipe=recipe)
             return Lease(
                 lease=row.lease,
                 expires_at=row.expires_at,
@@ -120,22 +127,33 @@ class Leases(Studies):
             self._end_trial(tx, study, trial, state="failed", error=error)
         else:
             self._close_extra(tx, study, trial, {})
-        self._advance(tx, tx.studies.get(study.name))
 
     def _hand_out(
-        self, tx: Transaction, row: LeaseRow, hold: int, *, first: list[tuple[str, int]] | None = None
-    ) -> list[Assignment]:
-        """Top the lease up to ``hold`` trials; ``first`` are those it should take over from an earlier lease."""
-        held = [trial for _, trial in tx.trials.held(row.lease) if trial.purpose is not None]
-        free = hold - len(held)
-        if free <= 0:
-            return []
-        recipe = row.recipe if held else ""
+        self,
+        tx: Transaction,
+        row: LeaseRow,
+        wanted: int,
+        *,
+        first: Sequence[tuple[str, int]] = (),
+        recipe: str = "",
+    ) -> tuple[list[Assignment], str]:
+        """Give a lease up to ``wanted`` more trials.
+
+        Args:
+            tx: the transaction.
+            row: the lease.
+            wanted: how many trials it has room for.
+            first: trials that it should take over from an earlier lease.
+            recipe: the recipe of what it holds; empty = it holds nothing.
+
+        Returns:
+            The assignments, and the recipe that they and all the others share.
+        """
         assignments: list[Assignment] = []
-        names = tx.studies.open_names(only=row.only_study)
-        wanted = [name for name, _ in first or [] if name in names]
-        for name in dict.fromkeys([*wanted, *names]):
-            if len(assignments) == free:
+        names = tx.studies.open_names(only=row.only_study) if wanted > 0 else []
+        taken_over = [name for name, _ in first if name in names]
+        for name in dict.fromkeys([*taken_over, *names]):
+            if len(assignments) == wanted:
                 break
             study = self._ready(tx, row, name)
             if study is None:
@@ -143,13 +161,11 @@ class Leases(Studies):
             its_recipe = json.dumps(study.spec.recipe(), sort_keys=True)
             if recipe and its_recipe != recipe:
                 continue
-            given = self._hand_out_of(tx, row, study, free - len(assignments))
+            given = self._hand_out_of(tx, row, study, wanted - len(assignments))
             if given:
                 recipe = its_recipe
                 assignments += given
-        if recipe != row.recipe:
-            tx.leases.change(row.lease, recipe=recipe)
-        return assignments
+        return assignments, recipe
 
     def _ready(self, tx: Transaction, row: LeaseRow, name: str) -> Study | None:
         """The study, locked, if this lease may work on it; one whose task was just offered is completed first."""
@@ -166,19 +182,22 @@ class Leases(Studies):
     def _hand_out_of(self, tx: Transaction, row: LeaseRow, study: Study, wanted: int) -> list[Assignment]:
         assignments: list[Assignment] = []
         busy = tx.trials.running_keys(study.comparison) if study.comparison is not None else set()
-        if study.started_at is None or study.state == "queued":
+        if study.state == "queued":
             study = tx.studies.change(study.name, state="running", started_at=study.started_at or tx.now())
-        if self._spent(tx, study):
-            self._advance(tx, study)
         for trial in tx.trials.to_hand_out(study.name, limit=wanted + len(busy)):
             if len(assignments) < wanted and not self._must_wait(tx, study, trial, busy):
-                assignments.append(self._assign(tx, row, study, trial))
+                given = self._given(tx, row, trial)
+                tx.trials.change(study.name, trial.number, **{name: getattr(given, name) for name in GIVEN})
+                assignments.append(self._assignment(tx, study, given))
         while len(assignments) < wanted and (suggested := self._suggest(tx, study)) is not None:
-            if suggested.plan_key in busy and suggested.plan_key is not None:
+            if suggested.plan_key is not None and suggested.plan_key in busy:
+                tx.trials.add(study.name, [suggested])
                 break
-            assignments.append(self._assign(tx, row, study, suggested))
+            given = self._given(tx, row, suggested)
+            tx.trials.add(study.name, [given])
+            assignments.append(self._assignment(tx, study, given))
         if not assignments:
-            self._advance(tx, tx.studies.get(study.name))
+            self._advance(tx, study)
         return assignments
 
     def _must_wait(self, tx: Transaction, study: Study, trial: Trial, busy: set[str]) -> bool:
@@ -189,33 +208,25 @@ class Leases(Studies):
             return False
         return not self._sampler(study).suggester.can_suggest(trial.number, self._history(tx, study))
 
-    def _history(self, tx: Transaction, study: Study) -> list[Outcome]:
-        return self._sampler(study).history(tx, study.name)
-
     def _suggest(self, tx: Transaction, study: Study) -> Trial | None:
-        """The next trial of the study's sampler, stored; None while it must wait for results or is at its end."""
-        if not self._budget_left(tx, study):
-            return None
+        """The next trial of the study's sampler; None while it must wait for results or is at its end."""
         warm = self._sampler(study)
         history = warm.history(tx, study.name)
-        number = tx.trials.next_number(study.name)
-        if not warm.suggester.can_suggest(number, history):
+        number = len(history)
+        if not (self._room(tx, study, history) and warm.suggester.can_suggest(number, history)):
             return None
         params = warm.suggester.suggest(number, history)
         if params is None:
             return None
-        trial = new_trial(study, number, params, warm.space.schedule(params), created_at=tx.now())
-        tx.trials.add(study.name, [trial])
-        return trial
+        return new_trial(study, number, params, warm.space.schedule(params), created_at=tx.now())
 
-    def _assign(self, tx: Transaction, row: LeaseRow, study: Study, trial: Trial) -> Assignment:
-        """Hand a trial to a lease: its next attempt."""
-        assert trial.purpose is not None
+    @staticmethod
+    def _given(tx: Transaction, row: LeaseRow, trial: Trial) -> Trial:
+        """``trial`` as the next attempt at it, held by a lease."""
         changes: dict[str, object] = {"lease": row.lease, "attempts": trial.attempts + 1, "worker": row.worker}
         if trial.purpose == "trial":
             changes |= {"state": "running", "started_at": trial.started_at or tx.now()}
-        tx.trials.change(study.name, trial.number, **changes)
-        return self._assignment(tx, study, trial.model_copy(update=changes))
+        return trial.model_copy(update=changes)
 
     def _assignment(self, tx: Transaction, study: Study, trial: Trial) -> Assignment:
         assert trial.purpose is not None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from ..errors import Conflict, InvalidInput, NotFound
 from ..search import stops
 from ..store import Transaction
 from ..study import (
+    Assignment,
     Directive,
     EpochCounts,
+    MedianPruner,
     Point,
     Rejected,
     Report,
@@ -23,6 +26,9 @@ from ..study import (
 from ..trajectory import n_intervals
 from .leases import Leases
 from .standing import mean_metrics, mean_of, seeds_for
+
+Held = Sequence[tuple[str, Trial]]
+"""What a lease holds: the study's name and the trial."""
 
 
 class Refused(Exception):
@@ -57,30 +63,37 @@ class Reports(Leases):
                     rejected.append(
                         Rejected(study=report.study, trial=report.trial, attempt=report.attempt, reason=str(reason))
                     )
-            directives += self._stop_held(tx, lease)
+            held = tx.trials.held(lease)
+            stopped = self._stop_held(tx, held)
+            directives += stopped
+            told = {(directive.study, directive.trial) for directive in stopped}
+            kept = [(name, trial) for name, trial in held if (name, trial.number) not in told]
             hold = row.hold if request.hold is None else request.hold
+            fresh, recipe = self._hand_out(tx, row, hold - len(kept), recipe=row.recipe if kept else "")
             expires_at = tx.now() + timedelta(seconds=self.settings.lease_seconds)
-            tx.leases.change(lease, hold=hold, expires_at=expires_at)
+            tx.leases.change(lease, hold=hold, expires_at=expires_at, recipe=recipe)
             tx.workers.seen(row.worker, tx.now())
-            known = [self._assignment(tx, tx.studies.get(name), trial) for name, trial in self._unheard(tx, lease)]
             return ReportAnswer(
                 expires_at=expires_at,
-                assignments=(*known, *self._hand_out(tx, row, hold)),
+                assignments=(*self._unheard(tx, kept), *fresh),
                 directives=tuple(directives),
                 rejected=tuple(rejected),
                 study_state=self._state_of(tx, row),
             )
 
-    def _unheard(self, tx: Transaction, lease: str) -> list[tuple[str, Trial]]:
-        """What the lease holds and has not reported on: repeated, so that a lost answer does no harm."""
-        held = tx.trials.held(lease)
-        return [(name, trial) for name, trial in held if trial.purpose is not None and trial.heard < trial.attempts]
+    def _unheard(self, tx: Transaction, held: Held) -> list[Assignment]:
+        """What a lease holds and has not reported on: repeated, so that a lost answer does no harm."""
+        return [
+            self._assignment(tx, tx.studies.get(name), trial) for name, trial in held if trial.heard < trial.attempts
+        ]
 
-    def _stop_held(self, tx: Transaction, lease: str) -> list[Directive]:
-        """Tell the lease which of its trials were cancelled or paused, and take them from it."""
+    @staticmethod
+    def _stop_held(tx: Transaction, held: Held) -> list[Directive]:
+        """Tell a lease which of its trials were cancelled or paused, and take them from it."""
         directives = []
-        for name, trial in tx.trials.held(lease):
-            study = tx.studies.find(name)
+        studies = {name: tx.studies.find(name) for name in {name for name, _ in held}}
+        for name, trial in held:
+            study = studies[name]
             paused = study is not None and study.state == "paused"
             if trial.purpose is not None and not paused:
                 continue
@@ -105,18 +118,22 @@ class Reports(Leases):
             return self._already_over(study, trial, report)
         seeds = seeds_for(study, trial)
         points = [placed(study, trial, seeds, point) for point in report.points]
-        trial = self._add_points(tx, study, trial, seeds, points)
-        if trial.purpose == "trial":
-            if (epoch := self._pruned_at(tx, study, trial, seeds)) is not None:
-                self._prune(tx, study, trial, epoch)
-                return [Directive(study=study.name, trial=trial.number, do="stop", why="pruned")]
-            if self._too_long(tx, study, trial):
-                error = f"it ran for longer than limits.trial_hours = {study.spec.limits.trial_hours:g}"
-                self._end_trial(tx, study, trial, state="failed", error=error)
-                self._advance(tx, study)
-                return [Directive(study=study.name, trial=trial.number, do="stop", why="failed")]
+        last = self._last(tx, study, trial, seeds)
+        changes = self._add_points(tx, study, trial, points, last)
+        if trial.purpose == "trial" and (epoch := self._pruned_at(tx, study, trial, seeds)) is not None:
+            tx.points.cut(study.name, trial.number, after=epoch)
+            last = tx.points.last(study.name, trial.number, purpose="trial", seeds=seeds)
+            changes["metrics"] = mean_metrics(list(last.values()))
+            self._end_trial(tx, study, trial, state="pruned", **changes)
+            return [Directive(study=study.name, trial=trial.number, do="stop", why="pruned")]
+        if trial.purpose == "trial" and self._too_long(tx, study, trial):
+            error = f"it ran for longer than limits.trial_hours = {study.spec.limits.trial_hours:g}"
+            self._end_trial(tx, study, trial, state="failed", error=error, **changes)
+            return [Directive(study=study.name, trial=trial.number, do="stop", why="failed")]
         if report.result is not None:
-            self._finish(tx, study, trial, seeds, report.result)
+            self._finish(tx, study, trial, report.result, last, changes)
+        elif changes:
+            tx.trials.change(study.name, trial.number, **changes)
         return []
 
     @staticmethod
@@ -131,53 +148,46 @@ class Reports(Leases):
             return []
         raise Refused("lost: this lease does not hold the trial")
 
-    def _add_points(
-        self, tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int], points: Sequence[Point]
-    ) -> Trial:
-        """Store points and count their epochs; one that was reported by an earlier attempt is a repeated epoch."""
-        changes: dict[str, object] = {"heard": trial.attempts}
-        if points:
-            assert trial.purpose is not None
-            self._refuse_gaps(tx, study, trial, points)
-            metric = study.spec.objective.metric or ""
-            values = [point.metrics.get(metric) for point in points]
-            fresh, again = tx.points.add(study.name, trial.number, trial.purpose, trial.attempts, points, values)
-            seconds = trial.seconds + sum(p.seconds or 0.0 for p in (*fresh, *again) if not p.shared)
-            changes["seconds"] = seconds
-            if trial.purpose == "trial":
-                counts = trial.epochs
-                repeated = sum(not point.shared for point in again)
-                changes["epochs"] = EpochCounts(
-                    trained=counts.trained + sum(not point.shared for point in fresh) + repeated,
-                    shared=counts.shared + sum(point.shared for point in fresh),
-                    repeated=counts.repeated + repeated,
-                )
-                last = list(tx.points.last(study.name, trial.number, purpose="trial", seeds=seeds).values())
-                changes["metrics"] = mean_metrics(last)
-        if points or trial.heard < trial.attempts:
-            tx.trials.change(study.name, trial.number, **changes)
-        return trial.model_copy(update=changes)
+    @staticmethod
+    def _last(tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int]) -> dict[int, Point]:
+        """Each seed's newest point so far."""
+        if trial.purpose == "trial" and trial.epochs.trained + trial.epochs.shared == 0:
+            return {}
+        assert trial.purpose is not None
+        return tx.points.last(study.name, trial.number, purpose=trial.purpose, seeds=seeds)
 
     @staticmethod
-    def _refuse_gaps(tx: Transaction, study: Study, trial: Trial, points: Sequence[Point]) -> None:
+    def _add_points(
+        tx: Transaction, study: Study, trial: Trial, points: Sequence[Point], last: dict[int, Point]
+    ) -> dict[str, Any]:
+        """Store points; answers how the trial changes by them, and brings ``last`` forward.
+
+        An epoch that an earlier attempt had reported is a repeated one.
+        """
+        changes: dict[str, Any] = {"heard": trial.attempts} if trial.heard < trial.attempts else {}
+        if not points:
+            return changes
         assert trial.purpose is not None
-        seeds = sorted({point.seed for point in points if point.seed is not None})
-        last = tx.points.last(study.name, trial.number, purpose=trial.purpose, seeds=seeds)
-        for seed in seeds:
-            before = last[seed].epoch if seed in last else 0
-            for point in points:
-                if point.seed != seed:
-                    continue
-                assert before is not None
-                assert point.epoch is not None
-                if trial.purpose != "test" and point.epoch > before + 1:
-                    raise Refused(f"epoch {point.epoch} of seed {seed} was reported before epoch {before + 1}")
-                before = max(before, point.epoch)
+        follow(trial, points, last)
+        metric = study.spec.objective.metric or ""
+        values = [point.metrics.get(metric) for point in points]
+        fresh, again = tx.points.add(study.name, trial.number, trial.purpose, trial.attempts, points, values)
+        changes["seconds"] = trial.seconds + sum(p.seconds or 0.0 for p in (*fresh, *again) if not p.shared)
+        if trial.purpose == "trial":
+            counts = trial.epochs
+            repeated = sum(not point.shared for point in again)
+            changes["epochs"] = EpochCounts(
+                trained=counts.trained + sum(not point.shared for point in fresh) + repeated,
+                shared=counts.shared + sum(point.shared for point in fresh),
+                repeated=counts.repeated + repeated,
+            )
+            changes["metrics"] = mean_metrics(list(last.values()))
+        return changes
 
     def _pruned_at(self, tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int]) -> int | None:
         """The first epoch at which the pruner stops the trial, judged in order of epochs."""
         pruner = study.spec.pruner
-        if pruner.name == "none" or trial.origin == "baseline":
+        if not isinstance(pruner, MedianPruner) or trial.origin == "baseline":
             return None
         assert study.spec.window is not None
         by_epoch = tx.points.objective(study.name, trial.number)
@@ -193,13 +203,6 @@ class Reports(Leases):
                 return epoch
         return None
 
-    def _prune(self, tx: Transaction, study: Study, trial: Trial, epoch: int) -> None:
-        """End a trial at ``epoch``; what it trained beyond does not count."""
-        tx.points.cut(study.name, trial.number, after=epoch)
-        last = tx.points.last(study.name, trial.number, purpose="trial", seeds=seeds_for(study, trial))
-        self._end_trial(tx, study, trial, state="pruned", metrics=mean_metrics(list(last.values())))
-        self._advance(tx, study)
-
     @staticmethod
     def _too_long(tx: Transaction, study: Study, trial: Trial) -> bool:
         hours = study.spec.limits.trial_hours
@@ -207,44 +210,72 @@ class Reports(Leases):
             hours is not None and trial.started_at is not None and tx.now() - trial.started_at > timedelta(hours=hours)
         )
 
-    def _finish(self, tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int], result: Result) -> None:
-        """Take a result: the trial ends, and the study with it if it was the last."""
-        assert trial.purpose is not None
-        last = tx.points.last(study.name, trial.number, purpose=trial.purpose, seeds=seeds)
-        if trial.purpose != "trial":
-            self._close_extra(tx, study, trial, last if result.state == "completed" else {})
-        elif result.state == "completed":
-            self._complete(tx, study, trial, last, value=result.value)
-        else:
-            self._end_trial(tx, study, trial, state=result.state, error=result.error, diverged_at=result.diverged_at)
-        self._advance(tx, study)
-
-    def _complete(
-        self, tx: Transaction, study: Study, trial: Trial, last: dict[int, Point], *, value: float | None
+    def _finish(  # noqa: PLR0917  # what a result is judged by
+        self,
+        tx: Transaction,
+        study: Study,
+        trial: Trial,
+        result: Result,
+        last: Mapping[int, Point],
+        changes: dict[str, Any],
     ) -> None:
-        metric = study.spec.objective.metric or ""
-        seeds = seeds_for(study, trial)
-        if study.spec.external:
-            reported = [last[seed].metrics.get(metric) for seed in seeds if seed in last]
-            values = [value] if value is not None else reported
+        """Take a result: the trial ends, and the study with it if it was the last."""
+        if trial.purpose != "trial":
+            if changes:
+                tx.trials.change(study.name, trial.number, **changes)
+            self._close_extra(tx, study, trial, last if result.state == "completed" else {})
+            return
+        if result.state == "completed":
+            ending = completion(study, trial, last, result.value)
         else:
-            end = n_intervals(trial.schedule, study.updates_per_epoch)
-            missing = [seed for seed in seeds if seed not in last or last[seed].epoch != end]
-            if missing:
-                raise Refused(f"not complete: seed {missing[0]} has not reported epoch {end}")
-            values = [last[seed].metrics.get(metric) for seed in seeds]
-            if any(metric not in last[seed].metrics for seed in seeds):
-                error = f"the metric `{metric}` was not reported; reported were {', '.join(last[seeds[0]].metrics)}"
-                self._end_trial(tx, study, trial, state="failed", error=error)
-                return
-        mean = mean_of(values)
-        if mean is None and not values:
-            error = f"it ended without reporting the metric `{metric}`"
-            self._end_trial(tx, study, trial, state="failed", error=error)
-        elif mean is None:
-            self._end_trial(tx, study, trial, state="diverged", values=tuple(values))
-        else:
-            self._end_trial(tx, study, trial, state="completed", value=mean, values=tuple(values))
+            ending = {"state": result.state, "error": result.error, "diverged_at": result.diverged_at}
+        self._end_trial(tx, study, trial, **(changes | ending))
+
+
+def completion(study: Study, trial: Trial, last: Mapping[int, Point], value: float | None) -> dict[str, Any]:
+    """The end of a trial that was trained to its horizon: completed, or why not.
+
+    Args:
+        study: its study.
+        trial: the trial.
+        last: each seed's newest point.
+        value: the objective as an external loop states it.
+
+    Raises:
+        Refused: a seed has not reported the last epoch.
+    """
+    metric = study.spec.objective.metric or ""
+    seeds = seeds_for(study, trial)
+    if study.spec.external:
+        values = [last[seed].metrics.get(metric) for seed in seeds if seed in last] if value is None else [value]
+        if not values:
+            return {"state": "failed", "error": f"it ended without reporting the metric `{metric}`"}
+    else:
+        end = n_intervals(trial.schedule, study.updates_per_epoch)
+        missing = [seed for seed in seeds if seed not in last or last[seed].epoch != end]
+        if missing:
+            raise Refused(f"not complete: seed {missing[0]} has not reported epoch {end}")
+        if any(metric not in last[seed].metrics for seed in seeds):
+            reported = ", ".join(last[seeds[0]].metrics)
+            return {"state": "failed", "error": f"the metric `{metric}` was not reported; reported were {reported}"}
+        values = [last[seed].metrics.get(metric) for seed in seeds]
+    mean = mean_of(values)
+    if mean is None:
+        return {"state": "diverged", "values": tuple(values)}
+    return {"state": "completed", "value": mean, "values": tuple(values)}
+
+
+def follow(trial: Trial, points: Sequence[Point], last: dict[int, Point]) -> None:
+    """Bring each seed's newest point forward by ``points``. Raises Refused where an epoch is left out."""
+    for point in sorted(points, key=lambda point: point.epoch or 0):
+        assert point.seed is not None
+        assert point.epoch is not None
+        before = last[point.seed].epoch if point.seed in last else 0
+        assert before is not None
+        if trial.purpose != "test" and point.epoch > before + 1:
+            raise Refused(f"epoch {point.epoch} of seed {point.seed} was reported before epoch {before + 1}")
+        if point.epoch >= before:
+            last[point.seed] = point
 
 
 def placed(study: Study, trial: Trial, seeds: Sequence[int], point: Point) -> Point:

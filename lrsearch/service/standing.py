@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from ..store import Transaction
-from ..study import ENDED, Best, Confirmed, Point, Progress, Seconds, Study, Trial
+from ..study import ENDED, Best, Confirmed, Outcome, Point, Progress, Seconds, Study, Trial
 from .ground import Ground
 
 BUDGET_SPENT = "the study's budget was spent before this trial began"
@@ -50,17 +50,6 @@ class Standing(Ground):
             baseline = (min if minimize else max)(values, default=None)
         return [best_of(study, trial, baseline) for trial in leaders]
 
-    def _budget_left(self, tx: Transaction, study: Study) -> bool:
-        """Whether the study's budget allows another trial from its sampler."""
-        budget = study.spec.budget
-        if budget.trials is not None and tx.trials.next_number(study.name) - self._imported(tx, study) >= budget.trials:
-            return False
-        return not self._spent(tx, study)
-
-    def _imported(self, tx: Transaction, study: Study) -> int:
-        """Imported trials do not count towards the budget."""
-        return sum(outcome.origin == "imported" for outcome in self._sampler(study).history(tx, study.name))
-
     def _spent(self, tx: Transaction, study: Study) -> bool:
         """Whether the epochs or hours of the budget are used up."""
         budget = study.spec.budget
@@ -69,38 +58,52 @@ class Standing(Ground):
         limit = timedelta(hours=budget.hours) if budget.hours is not None else None
         return limit is not None and study.started_at is not None and tx.now() - study.started_at >= limit
 
-    def _more_to_suggest(self, tx: Transaction, study: Study) -> bool:
-        return self._budget_left(tx, study) and not self._grid_is_done(tx, study)
+    def _room(self, tx: Transaction, study: Study, history: Sequence[Outcome]) -> bool:
+        """Whether the budget allows one more trial to train; imported ones do not count."""
+        trials = study.spec.budget.trials
+        counted = sum(outcome.origin != "imported" for outcome in history)
+        return (trials is None or counted < trials) and not self._spent(tx, study)
 
-    def _grid_is_done(self, tx: Transaction, study: Study) -> bool:
-        warm = self._sampler(study)
-        if study.spec.sampler.name != "grid" or warm.space.n_cells is None:
+    def _more_to_suggest(self, tx: Transaction, study: Study, history: Sequence[Outcome]) -> bool:
+        return self._room(tx, study, history) and not self._grid_is_done(study, history)
+
+    def _grid_is_done(self, study: Study, history: Sequence[Outcome]) -> bool:
+        cells = self._sampler(study).space.n_cells
+        if study.spec.sampler.name != "grid" or cells is None:
             return False
-        asked = sum(outcome.origin == "sampler" for outcome in warm.history(tx, study.name))
-        return asked >= warm.space.n_cells
+        return sum(outcome.origin == "sampler" for outcome in history) >= cells
+
+    def _history(self, tx: Transaction, study: Study) -> list[Outcome]:
+        """Every trial by number; called under the study's lock only."""
+        return self._sampler(study).history(tx, study.name)
 
     def _advance(self, tx: Transaction, study: Study) -> None:
         """Take a running study as far as it goes without new training: confirm, test, end."""
         if study.state != "running" or not study.resolved:
             return
-        limit = study.spec.limits.failures_in_a_row
-        if limit is not None and tx.trials.failed_in_a_row(study.name) >= limit:
-            last = tx.trials.last_error(study.name) or "no reason given"
-            self._end(tx, study, "failed", TOO_MANY_FAILURES.format(count=limit, error=last)[:2000])
-            return
         if self._spent(tx, study):
             self._drop_queued(tx, study)
-        if tx.trials.open_work(study.name) or self._more_to_suggest(tx, study):
+        if self._more_to_suggest(tx, study, self._history(tx, study)) or tx.trials.open_work(study.name):
             return
         if not tx.trials.leaders(study.name, minimize=study.spec.minimize, top=1):
             self._end(tx, study, "failed", "no trial completed")
         elif not (self._ask_to_confirm(tx, study) or self._ask_to_test(tx, study)):
             self._end(tx, study, "completed", None)
 
+    def _give_up_after_failures(self, tx: Transaction, study: Study) -> bool:
+        """End the study if too many trials in a row failed."""
+        limit = study.spec.limits.failures_in_a_row
+        if limit is None or tx.trials.failed_in_a_row(study.name) < limit:
+            return False
+        last = tx.trials.last_error(study.name) or "no reason given"
+        self._end(tx, study, "failed", TOO_MANY_FAILURES.format(count=limit, error=last)[:2000])
+        return True
+
     def _drop_queued(self, tx: Transaction, study: Study) -> None:
         for trial in tx.trials.to_hand_out(study.name, limit=10_000):
             if trial.state == "queued" and trial.attempts == 0:
-                self._end_trial(tx, study, trial, state="cancelled", error=BUDGET_SPENT)
+                cancelled = {"state": "cancelled", "purpose": None, "finished_at": tx.now(), "error": BUDGET_SPENT}
+                tx.trials.change(study.name, trial.number, **cancelled)
 
     def _ask_to_confirm(self, tx: Transaction, study: Study) -> bool:
         """Queue the best trials for fresh seeds; False where that is done or not wanted."""
@@ -144,9 +147,11 @@ class Standing(Ground):
 
     def _end_trial(self, tx: Transaction, study: Study, trial: Trial, *, state: str, **fields: object) -> None:
         """Set a trial's terminal state: nothing is to be done on it, nobody holds it."""
-        tx.trials.change(
-            study.name, trial.number, state=state, purpose=None, lease=None, finished_at=tx.now(), **fields
-        )
+        ended = {"state": state, "purpose": None, "lease": None, "finished_at": tx.now()}
+        tx.trials.change(study.name, trial.number, **ended, **fields)
+        if state == "failed" and self._give_up_after_failures(tx, study):
+            return
+        self._advance(tx, study)
 
     def _close_extra(self, tx: Transaction, study: Study, trial: Trial, last: Mapping[int, Point]) -> None:
         """Record what confirming or testing a trial measured; ``last`` is each seed's last point."""
@@ -161,6 +166,7 @@ class Standing(Ground):
             metrics = mean_metrics(list(last.values()))
             changes["test"] = {name: value for name, value in metrics.items() if name.startswith("test_")}
         tx.trials.change(study.name, trial.number, **changes)
+        self._advance(tx, study)
 
 
 def seeds_for(study: Study, trial: Trial) -> list[int]:
