@@ -158,7 +158,7 @@ class Task(ABC):
             {
                 "name": cls.name,
                 "version": cls.version,
-                "help": (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")[:2000],
+                "help": inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].replace("\n", " ")[:2000],
                 "train_examples": cls.train_examples,
                 "metrics": dict(cls.metrics),
                 "options_schema": cls.Options.model_json_schema(),

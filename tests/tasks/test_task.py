@@ -64,6 +64,7 @@ def test_accuracy_is_left_out_where_no_metric_asks_for_it():
         metrics = {"val_loss": "minimize"}
 
     assert Regression().measure(None, None) == {}
+    assert Regression.offer().help == ""
 
 
 @pytest.mark.parametrize(
