@@ -9,6 +9,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
 
 from ..space import Space
 from ..study import TERMINAL, Outcome
@@ -82,10 +83,19 @@ class Replay:
         return self.drawn[name]
 
 
+class Shown(FrozenTrial):
+    """A trial without constraints: Optuna would look for them in every trial at every suggestion."""
+
+    @property
+    @override
+    def constraints(self) -> dict[str, float]:
+        return {}
+
+
 def _frozen(
     state: TrialState, replay: Replay | None = None, *, value: float | None = None, last: float | None = None
 ) -> FrozenTrial:
-    return FrozenTrial(
+    return Shown(
         number=0,
         trial_id=0,
         state=state,
