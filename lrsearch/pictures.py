@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from .schedules import FloatArray, Schedule
 BLOCKS = " ▁▂▃▄▅▆▇█"
 LOG_FROM = 8.0
 """A schedule whose rates differ by more than this factor is drawn on a logarithmic axis."""
+GOOD = 0.75
+"""Colours spread over the values of this share of the schedules; what is worse shares one end of the scale."""
 DECADES = 4
 """A logarithmic axis ends so many decades below the peak; a rate of 0 lies on its edge."""
 
@@ -83,39 +85,42 @@ def paint(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 5.4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     values = np.array([item.value for item in tried if item.value is not None and item.number != best] or [0.0])
-    low, high = (float(edge) for edge in np.quantile(values, [0.0, 0.9] if minimize else [0.1, 1.0]))
-    scale = Normalize(low, max(high, low + 1e-12), clip=True)
+    low, high = (float(edge) for edge in np.quantile(values, [0.0, GOOD] if minimize else [1 - GOOD, 1.0]))
+    scale = Normalize(low, max(high, low + 1e-12))
     colours = ScalarMappable(scale, "viridis" if minimize else "viridis_r")
     per_unit = updates_per_epoch or 1
+    steps: dict[str, Any] = {"drawstyle": "steps-post"}
     floor = min(_positive(item.schedule.lr_table(updates_per_epoch)).min() for item in tried)
     for item in sorted(tried, key=lambda item: item.number == best):
         table = item.schedule.lr_table(updates_per_epoch)
-        x = np.arange(len(table)) / per_unit
-        y = np.where(table > 0, table, np.nan)
+        x = np.arange(len(table) + 1) / per_unit
+        y = np.where(table > 0, table, np.nan)[[*range(len(table)), -1]]
         if item.number == best:
-            axes.plot(x, y, color="white", linewidth=5.0, zorder=3)
+            axes.plot(x, y, color="white", linewidth=5.0, zorder=3, **steps)
             label = f"best: trial {item.number}, {item.schedule.family}, {metric} {item.value:.4g}"
-            axes.plot(x, y, color="crimson", linewidth=2.6, zorder=4, label=label)
-            axes.plot(x[:1], y[:1], "o", color="crimson", markersize=6, zorder=5)
+            axes.plot(x, y, color="crimson", linewidth=2.6, zorder=4, label=label, **steps)
         elif item.value is None:
-            axes.plot(x, y, color="0.6", linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
+            axes.plot(x, y, color="0.6", linewidth=0.9, linestyle=(0, (2, 2)), zorder=1, **steps)
         else:
-            axes.plot(x, y, color=colours.get_cmap()(scale(item.value)), linewidth=1.1, alpha=0.75, zorder=2)
+            axes.plot(x, y, color=colours.get_cmap()(scale(item.value)), linewidth=1.1, alpha=0.75, zorder=2, **steps)
     if any(item.value is None for item in tried):
         axes.plot([], [], color="0.6", linewidth=0.9, linestyle=(0, (2, 2)), label="diverged or not completed")
     axes.set_yscale("log")
     axes.set_ylim(bottom=float(floor) * 0.7)
     axes.set_xlabel("epoch" if updates_per_epoch else "update")
     axes.set_ylabel("learning rate")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title)
     axes.grid(visible=True, which="major", alpha=0.25)
     axes.margins(x=0.01)
     figure.legend(loc="outside lower left", frameon=False, ncols=2)
-    figure.colorbar(colours, ax=axes, label=f"{metric} ({'lower' if minimize else 'higher'} is better)", pad=0.01)
+    better, beyond = ("lower", "max") if minimize else ("higher", "min")
+    figure.colorbar(colours, ax=axes, label=f"{metric} ({better} is better)", pad=0.01, extend=beyond)
     figure.savefig(path)
 
 

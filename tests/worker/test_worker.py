@@ -1,0 +1,225 @@
+"""What a worker promises: every number once, nothing lost, nothing kept that is not its own any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lrsearch.errors import NotFound, Unavailable
+from lrsearch.service import Service
+from lrsearch.store import Store
+from lrsearch.study import LeaseRequest, ReportRequest, StudySpec
+from lrsearch.tasks.least_squares import LeastSquares
+from lrsearch.worker import Worker
+
+Make = Callable[..., Any]
+
+SLOW = {"updates": 160_000, "eval_every": 1_600}
+"""A horizon long enough to be interrupted: a hundred intervals of ten milliseconds or more."""
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def in_thread(worker: Worker, **options: Any) -> threading.Thread:
+    thread = threading.Thread(target=worker.run, kwargs=options, daemon=True)
+    thread.start()
+    return thread
+
+
+def slow(spec: Callable[..., StudySpec], **fields: Any) -> StudySpec:
+    data = spec(**fields).model_dump(mode="json", exclude_unset=True) | SLOW
+    data.pop("epochs")
+    return StudySpec.read(data)
+
+
+def test_a_study_is_trained_to_its_end(service: Service, spec: Make, worker: Make, values: Make) -> None:
+    service.create(spec(confirm={"top": 2, "seeds": 2}))
+    worker(service, study="s").run()
+    study = service.study("s")
+    assert study.state == "completed"
+    found = values("s")
+    assert len(found) == 8
+    assert study.best is not None
+    assert study.best.confirmed is not None
+    assert study.progress.epochs.trained == study.progress.epochs.asked == 80
+    assert [trial.attempts for trial in service.trials("s").items if trial.confirmed is None] == [1] * 6
+
+
+def test_the_best_is_what_brute_force_finds(service: Service, spec: Make, worker: Make, values: Make) -> None:
+    service.create(spec())
+    worker(service, study="s").run()
+    found = {number: value for number, value in values("s").items() if value is not None}
+    best = service.study("s").best
+    assert best is not None
+    assert best.trial == min(found, key=lambda number: (found[number], number))
+
+
+@pytest.mark.parametrize("n_workers", [1, 3])
+def test_values_do_not_depend_on_who_trains_beside(
+    service: Service, spec: Make, worker: Make, values: Make, n_workers: int
+) -> None:
+    service.create(spec(name="alone"))
+    worker(service, study="alone").run()
+    service.create(spec(name="beside"))
+    threads = [in_thread(worker(service, name=f"w{n}", study="beside", hold=n + 1)) for n in range(n_workers)]
+    for thread in threads:
+        thread.join(30)
+    assert values("beside") == values("alone")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_line_that_fails_loses_nothing(
+    service: Service, spec: Make, worker: Make, values: Make, cut_line: Make, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr("lrsearch.worker.AWAY_SECONDS", (0.01, 0.05))
+    line = cut_line(service, lost_requests=0.25, lost_answers=0.25, seed=seed)
+    service.create(spec(name="whole", budget={"trials": 24}))
+    worker(service, study="whole").run()
+    service.create(spec(name="cut", budget={"trials": 24}))
+    worker(line, study="cut", hold=2).run()
+    study = service.study("cut")
+    assert line.failures > 0
+    assert study.state == "completed"
+    assert values("cut") == values("whole")
+    assert study.progress.epochs.repeated == 0
+    for number in values("cut"):
+        assert [point.epoch for point in service.curve("cut", number)] == list(range(1, 11))
+
+
+def test_results_wait_while_the_service_is_away(
+    service: Service, spec: Make, worker: Make, values: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lrsearch.worker.AWAY_SECONDS", (0.01, 0.05))
+    away = threading.Event()
+    sent: list[ReportRequest] = []
+
+    class Door:
+        lease = staticmethod(service.lease)
+        release = staticmethod(service.release)
+
+        @staticmethod
+        def report(lease: str, request: ReportRequest) -> Any:
+            if away.is_set():
+                sent.append(request)
+                raise Unavailable("closed for a while")
+            return service.report(lease, request)
+
+    service.create(spec(budget={"trials": 2}))
+    away.set()
+    thread = in_thread(worker(Door, study="s", hold=2))
+    wait_for(lambda: any(len([r for r in request.reports if r.result]) == 2 for request in sent))
+    assert service.study("s").progress.epochs.trained == 0
+    away.clear()
+    thread.join(10)
+    assert service.study("s").state == "completed"
+    assert [trial.attempts for trial in service.trials("s").items] == [1, 1]
+    assert None not in values("s").values()
+
+
+def test_a_lost_lease_drops_the_work(service: Service, spec: Make, worker: Make) -> None:
+    service.create(slow(spec, budget={"trials": 1}))
+    first = worker(service, name="w", study="s")
+    thread = in_thread(first)
+    wait_for(lambda: service.study("s").progress.epochs.trained > 3)
+    lease = service.lease(LeaseRequest(worker="w", hold=1, study="s"))  # another process under the same name
+    assert [item.attempt for item in lease.assignments] == [2]
+    wait_for(lambda: service.trial("s", 0).attempts == 3)  # the first noticed, dropped it and asked anew
+    thread.join(60)
+    trial = service.trial("s", 0)
+    assert trial.state == "completed"
+    assert [point.epoch for point in service.curve("s", 0)] == list(range(1, 101))
+
+
+def test_stopped_between_epochs_it_hands_back(service: Service, spec: Make, worker: Make, values: Make) -> None:
+    service.create(slow(spec, budget={"trials": 2}))
+    over = threading.Event()
+    thread = in_thread(worker(service, name="a", study="s"), until=over.is_set)
+    wait_for(lambda: service.study("s").progress.epochs.trained > 3)
+    over.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert service.trial("s", 0).state == "queued"
+    worker(service, name="b", study="s").run()
+    assert service.study("s").state == "completed"
+    assert len(values("s")) == 2
+    assert [point.epoch for point in service.curve("s", 0)] == list(range(1, 101))
+
+
+@pytest.mark.parametrize(("verb", "state"), [("cancel", "cancelled"), ("pause", "queued")])
+def test_it_stops_what_is_not_wanted_any_more(
+    service: Service, spec: Make, worker: Make, verb: str, state: str
+) -> None:
+    service.create(slow(spec))
+    over = threading.Event()
+    thread = in_thread(worker(service), until=over.is_set)
+    wait_for(lambda: service.study("s").progress.epochs.trained > 0)
+    getattr(service, verb)("s")
+    wait_for(lambda: service.workers()[0].state == "idle")
+    assert service.trial("s", 0).state == state
+    trained = service.study("s").progress.epochs.trained
+    time.sleep(0.7)
+    assert service.study("s").progress.epochs.trained == trained
+    over.set()
+    thread.join(10)
+
+
+class Broken(LeastSquares):
+    """A task whose data cannot be had."""
+
+    name = "broken"
+    version = "1"
+
+    def data(self) -> Any:
+        raise ZeroDivisionError("no\x00data")
+
+
+def test_what_a_task_raises_fails_the_trial(service: Service, spec: Make, worker: Make) -> None:
+    working = worker(service, {"broken": Broken}, study="s")
+    service.lease(LeaseRequest(worker="x", hold=0, tasks=(Broken.description(),)))
+    service.create(spec(task="broken", limits={"failures_in_a_row": 3}))
+    working.run()
+    study = service.study("s")
+    assert study.state == "failed"
+    assert study.error is not None
+    assert "ZeroDivisionError" in study.error
+    assert study.progress.trials["failed"] == 3
+
+
+def test_a_trainer_that_breaks_fails_the_trial(service: Service, spec: Make, worker: Make) -> None:
+    class Breaks:
+        def train(self, assignment: Any, emit: Any, stop: Any) -> Any:
+            raise RuntimeError("out of \x1b memory")
+
+    service.create(spec(limits={"failures_in_a_row": 2}))
+    Worker(service, Breaks(), study="s").run()
+    trial = service.trial("s", 0)
+    assert (trial.state, trial.error) == ("failed", "RuntimeError: out of ? memory")
+
+
+def test_an_unknown_study_is_said_at_once(service: Service, worker: Make) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        worker(service, study="nowhere").run()
+
+
+def test_ctrl_c_hands_back(store: Store, service: Service, spec: Make, worker: Make) -> None:
+    service.create(slow(spec))
+
+    def interrupt() -> bool:
+        if service.study("s").progress.epochs.trained > 3:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        worker(service, name="w", study="s").run(until=interrupt)
+    assert service.trial("s", 0).state == "queued"
+    assert service.workers()[0].state == "idle"
+    assert not [thread for thread in threading.enumerate() if thread.name == "w talks"]
