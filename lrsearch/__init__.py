@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .client import Client
     from .errors import Conflict, InvalidInput, LrsearchError, NotAllowed, NotFound, Unavailable
-    from .run import run
+    from .in_process import run
     from .schedules import Schedule
     from .study import StudySpec
     from .tasks.task import Data, Options, Task
@@ -34,7 +34,7 @@ _HOMES = {
     "StudySpec": "study",
     "Task": "tasks.task",
     "Unavailable": "errors",
-    "run": "run",
+    "run": "in_process",
 }
 
 __version__ = "0.1.0"

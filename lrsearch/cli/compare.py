@@ -56,8 +56,8 @@ def _there(spec: ComparisonSpec, server: str, token: str | None) -> Comparison:
 
 
 def _here(spec: ComparisonSpec, tasks: list[str], database: str | None) -> Comparison:
+    from ..in_process import finish, introduce, load, opened
     from ..launch import interruptible
-    from ..run import finish, introduce, load, opened
     from .progress import Display, beside, comparison_words
 
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)

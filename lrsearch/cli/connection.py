@@ -68,7 +68,7 @@ def connected(server: str | None, token: str | None, database: str | None) -> It
         with client(server, token) as verbs:
             yield verbs
         return
-    from ..run import opened
+    from ..in_process import opened
 
     with opened(database) as service:
         yield Local(service)

@@ -25,8 +25,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a study in this process, without a server. After Ctrl-C, the same command continues."""
+    from ..in_process import finish, introduce, load, opened, require_loop
     from ..launch import interruptible
-    from ..run import finish, introduce, load, opened, require_loop
     from ..spec_file import read_study
     from .progress import Display, beside, study_words
     from .studies import end

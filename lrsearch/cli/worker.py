@@ -35,8 +35,8 @@ def worker(
 ) -> None:
     """Train for a service: ask for trials, report, until stopped; what it holds then is handed back."""
     from ..client import Client
+    from ..in_process import load
     from ..launch import interruptible
-    from ..run import load
     from ..worker import on_this_machine
 
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)

@@ -1,4 +1,7 @@
-"""A study in this process: no server, the same service, the same worker."""
+"""A study in this process: no server, the same service, the same worker.
+
+The module is not called ``run``: importing it would put itself where the function ``lrsearch.run`` is found.
+"""
 
 from __future__ import annotations
 
