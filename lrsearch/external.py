@@ -156,6 +156,7 @@ class _Asker:
         self._unsent: list[Point] = []
         self._result: Result | None = None
         self._idle = Backoff(IDLE_SECONDS)
+        self._renewal = threading.Thread(target=self._renew, name="lease renewal", daemon=True)
 
     def next(self) -> LiveTrial | None:
         """The next trial; None when the study is over."""
@@ -168,6 +169,8 @@ class _Asker:
                 time.sleep(self._idle.seconds())
         with self._guard:
             self._live = LiveTrial(self, self._waiting.pop())
+            if not self._renewal.is_alive():
+                self._renewal.start()
             return self._live
 
     def _stale(self) -> bool:
@@ -214,8 +217,8 @@ class _Asker:
                 except LrsearchError as error:
                     log.debug("nothing handed back: %s", error)
 
-    def renew(self) -> None:
-        """Keep the lease while a trial trains; runs in a thread of its own."""
+    def _renew(self) -> None:
+        """Keep the lease while trials train; runs in a thread of its own from the first trial on."""
         while not self._over.wait(self._heartbeat_seconds):
             with self._guard:
                 if self._live is not None:
@@ -228,6 +231,8 @@ class _Asker:
         """Hand back what is held and end the renewal."""
         self._over.set()
         self.hand_back()
+        if self._renewal.is_alive():
+            self._renewal.join(1)
 
     def _drop(self) -> None:
         if self._live is not None:
@@ -344,8 +349,6 @@ def trials(verbs: TrialVerbs, study: str, *, worker: str | None = None) -> Itera
 
 
 def _trials(asker: _Asker) -> Iterator[LiveTrial]:
-    renewal = threading.Thread(target=asker.renew, name="lease renewal", daemon=True)
-    renewal.start()
     trial: LiveTrial | None = None
     try:
         while (trial := asker.next()) is not None:
@@ -357,4 +360,3 @@ def _trials(asker: _Asker) -> Iterator[LiveTrial]:
         raise
     finally:
         asker.close()
-        renewal.join(1)

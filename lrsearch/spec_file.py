@@ -36,6 +36,11 @@ class Yaml12Loader(yaml.SafeLoader):
     """PyYAML's safe loader with YAML 1.2's core scalars, no merge keys, and limits."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_constructors = {
+        tag: make
+        for tag, make in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
+    }
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
