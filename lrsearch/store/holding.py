@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import case, select, update
+from sqlalchemy import bindparam, case, select, update
 
 from ..study import Trial
 from .tables import STUDIES, TRIALS
@@ -12,19 +12,28 @@ from .trial_rows import TrialRows, trial_of
 
 UNDER_WAY = ("queued", "running", "waiting")
 
+# statements that every lease or report runs are built once
+_FREE = (
+    select(TRIALS)
+    .where(TRIALS.c.study == bindparam("its_study"), TRIALS.c.purpose.is_not(None))
+    .where(TRIALS.c.lease.is_(None), TRIALS.c.state != "waiting")
+    .order_by(TRIALS.c.number)
+    .limit(bindparam("at_most"))
+)
+_HELD = select(TRIALS).where(TRIALS.c.lease == bindparam("its_lease"))
+
 
 class Holding(TrialRows):
     """Handing out and taking back."""
 
     def to_hand_out(self, study: str, limit: int) -> list[Trial]:
         """Trials that something is still to be done on, held by nobody and not waiting, by number."""
-        free = (TRIALS.c.study == study, TRIALS.c.lease.is_(None), TRIALS.c.state != "waiting")
-        statement = select(TRIALS).where(TRIALS.c.purpose.is_not(None), *free).order_by(TRIALS.c.number).limit(limit)
-        return [trial_of(row) for row in self._connection.execute(statement)]
+        rows = self._connection.execute(_FREE, {"its_study": study, "at_most": limit})
+        return [trial_of(row) for row in rows]
 
     def held(self, lease: str) -> list[tuple[str, Trial]]:
         """What a lease holds, with the study's name, by study and number."""
-        rows = self._connection.execute(select(TRIALS).where(TRIALS.c.lease == lease))
+        rows = self._connection.execute(_HELD, {"its_lease": lease})
         return sorted(((row.study, trial_of(row)) for row in rows), key=lambda held: (held[0], held[1].number))
 
     def let_go(self, lease: str) -> list[tuple[str, int]]:

@@ -30,6 +30,20 @@ _NEWEST = (
 _ATTEMPTS = select(POINTS.c.epoch, POINTS.c.seed, POINTS.c.attempt).where(
     _ITS, POINTS.c.epoch.between(bindparam("first"), bindparam("end"))
 )
+_EARLIER = (
+    select(POINTS.c.number, POINTS.c.objective)
+    .where(POINTS.c.study == bindparam("its_study"), POINTS.c.purpose == "trial")
+    .where(POINTS.c.epoch == bindparam("its_epoch"))
+    .where(
+        # not a join, which SQLite would begin with every point of these trials
+        POINTS.c.number.in_(
+            select(TRIALS.c.number)
+            .where(TRIALS.c.study == bindparam("its_study"), TRIALS.c.state == "completed")
+            .where(TRIALS.c.number < bindparam("before"))
+        )
+    )
+    .order_by(POINTS.c.number, POINTS.c.seed)
+)
 
 
 class Added(NamedTuple):
@@ -141,15 +155,9 @@ class Points(Noun):
             (number, mean over seeds) of the completed trials that reached the epoch, by number; None where the
             objective of a seed was not finite.
         """
-        statement = (
-            select(POINTS.c.number, POINTS.c.objective)
-            .join(TRIALS, and_(TRIALS.c.study == POINTS.c.study, TRIALS.c.number == POINTS.c.number))
-            .where(TRIALS.c.study == study, TRIALS.c.state == "completed", TRIALS.c.number < before)
-            .where(POINTS.c.purpose == "trial", POINTS.c.epoch == epoch)
-            .order_by(POINTS.c.number, POINTS.c.seed)
-        )
+        its = {"its_study": study, "its_epoch": epoch, "before": before}
         values: dict[int, list[float | None]] = {}
-        for number, value in self._connection.execute(statement):
+        for number, value in self._connection.execute(_EARLIER, its):
             values.setdefault(number, []).append(value)
         return [(number, _mean(of_seeds)) for number, of_seeds in values.items()]
 

@@ -128,6 +128,7 @@ TRIALS = Table(
     Index("ix_trials_finished", "study", "finished_at", "number"),
     Index("ix_trials_open", "study", "number", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("ix_trials_held", "lease", sqlite_where=_HELD, postgresql_where=_HELD),
+    Index("ix_trials_held_keys", "study", "plan_key", sqlite_where=_HELD, postgresql_where=_HELD),
     Index(
         "ix_trials_confirmed",
         *("study", "state", "confirmed_mean", "value", "number"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, and_, bindparam, func, or_, select
 
 from ..study import TERMINAL, EpochProgress, Outcome
 from .columns import from_json
@@ -24,7 +25,44 @@ class Finished(NamedTuple):
     epochs: int
 
 
+_STUDY = TRIALS.c.study == bindparam("its_study")
 _ASKED = TRIALS.c.epochs_trained - TRIALS.c.epochs_repeated + TRIALS.c.epochs_shared
+_ENDED = (TRIALS.c.finished_at.desc(), TRIALS.c.number.desc())
+
+# statements that every lease or report runs are built once
+_OUTCOMES = (
+    select(TRIALS.c.number, TRIALS.c.state, TRIALS.c.value, TRIALS.c.params, TRIALS.c.origin)
+    .where(_STUDY, TRIALS.c.number >= bindparam("start"))
+    .order_by(TRIALS.c.number)
+)
+_NEWEST = select(func.max(TRIALS.c.number)).where(_STUDY)
+_STATES = select(TRIALS.c.state, func.count()).where(_STUDY).group_by(TRIALS.c.state)
+_EPOCHS = select(
+    func.coalesce(func.sum(TRIALS.c.epochs_trained), 0),
+    func.coalesce(func.sum(TRIALS.c.epochs_shared), 0),
+    func.coalesce(func.sum(TRIALS.c.epochs_repeated), 0),
+).where(_STUDY)
+_FINISHES = (
+    select(TRIALS.c.state, TRIALS.c.value, _ASKED)
+    .where(_STUDY, TRIALS.c.state.in_(sorted(TERMINAL)))
+    .order_by(TRIALS.c.number)
+)
+_OPEN_WORK = select(func.count()).where(_STUDY, TRIALS.c.purpose.is_not(None))
+_LAST = (
+    select(TRIALS.c.state, TRIALS.c.finished_at, TRIALS.c.number, TRIALS.c.rest)
+    .where(_STUDY, TRIALS.c.finished_at.is_not(None))
+    .order_by(*_ENDED)
+    .limit(1)
+)
+_LAST_FAILED = _LAST.where(TRIALS.c.state == "failed")
+_LAST_OTHER = _LAST.where(TRIALS.c.state != "failed")
+_FAILED = select(func.count()).where(_STUDY, TRIALS.c.finished_at.is_not(None), TRIALS.c.state == "failed")
+_FAILED_SINCE = _FAILED.where(
+    or_(
+        TRIALS.c.finished_at > bindparam("moment"),
+        and_(TRIALS.c.finished_at == bindparam("moment"), TRIALS.c.number > bindparam("its_number")),
+    )
+)
 
 
 class Tally(Noun):
@@ -32,9 +70,7 @@ class Tally(Noun):
 
     def outcomes(self, study: str, *, start: int = 0) -> list[Outcome]:
         """What a sampler needs to know of the trials numbered ``start`` and above, by number."""
-        columns = (TRIALS.c.number, TRIALS.c.state, TRIALS.c.value, TRIALS.c.params, TRIALS.c.origin)
-        statement = select(*columns).where(TRIALS.c.study == study, TRIALS.c.number >= start).order_by(TRIALS.c.number)
-        rows = self._connection.execute(statement).all()
+        rows = self._connection.execute(_OUTCOMES, {"its_study": study, "start": start}).all()
         params = from_json(f"[{','.join([row.params for row in rows])}]")  # much faster than one by one
         return [
             Outcome(number, state, value, its, origin)  # type: ignore[arg-type]  # only such states are stored
@@ -43,61 +79,60 @@ class Tally(Noun):
 
     def next_number(self, study: str) -> int:
         """The number of the study's next trial."""
-        largest = select(func.max(TRIALS.c.number)).where(TRIALS.c.study == study)
-        newest = self._connection.execute(largest).scalar_one()
+        newest = self._connection.execute(_NEWEST, {"its_study": study}).scalar_one()
         return 0 if newest is None else newest + 1
 
     def states(self, study: str) -> dict[str, int]:
         """Number of trials by state; states without trials are left out."""
-        counts = select(TRIALS.c.state, func.count()).where(TRIALS.c.study == study).group_by(TRIALS.c.state)
-        return dict(sorted((state, count) for state, count in self._connection.execute(counts)))
+        counts = self._connection.execute(_STATES, {"its_study": study})
+        return dict(sorted((state, count) for state, count in counts))
 
     def epochs(self, study: str) -> EpochProgress:
         """Epochs over all trials and seeds."""
-        trained, shared, repeated = TRIALS.c.epochs_trained, TRIALS.c.epochs_shared, TRIALS.c.epochs_repeated
-        sums = [func.coalesce(func.sum(column), 0) for column in (_ASKED, trained, shared, repeated)]
-        row = self._connection.execute(select(*sums).where(TRIALS.c.study == study)).one()
-        asked, trained_in_all, shared_in_all, repeated_in_all = map(int, row)
-        return EpochProgress(asked=asked, trained=trained_in_all, shared=shared_in_all, repeated=repeated_in_all)
+        trained, shared, repeated = map(int, self._connection.execute(_EPOCHS, {"its_study": study}).one())
+        return EpochProgress(asked=trained - repeated + shared, trained=trained, shared=shared, repeated=repeated)
 
     def finishes(self, study: str) -> list[Finished]:
         """Every trial that has ended, by number."""
-        value = TRIALS.c.value
-        statement = select(TRIALS.c.state, value, _ASKED).where(TRIALS.c.study == study, TRIALS.c.state.in_(TERMINAL))
-        rows = self._connection.execute(statement.order_by(TRIALS.c.number))
+        rows = self._connection.execute(_FINISHES, {"its_study": study})
         return [Finished(value if state == "completed" else None, int(epochs)) for state, value, epochs in rows]
 
     def open_work(self, study: str) -> int:
         """Number of trials that something is still to be done on."""
-        statement = select(func.count()).where(TRIALS.c.study == study, TRIALS.c.purpose.is_not(None))
-        return self._connection.execute(statement).scalar_one()
+        return self._connection.execute(_OPEN_WORK, {"its_study": study}).scalar_one()
 
     def failed_in_a_row(self, study: str) -> int:
         """How many of the trials that ended last failed, with none that ended otherwise in between."""
-        count = 0
-        statement = select(TRIALS.c.state).where(TRIALS.c.study == study, TRIALS.c.finished_at.is_not(None))
-        newest = statement.order_by(TRIALS.c.finished_at.desc(), TRIALS.c.number.desc())
-        with self._connection.execute(newest.limit(1000)) as result:
-            for state in result.scalars():
-                if state != "failed":
-                    break
-                count += 1
-        return count
+        its = {"its_study": study}
+        last = self._connection.execute(_LAST, its).first()
+        if last is None or last.state != "failed":
+            return 0
+        other = self._connection.execute(_LAST_OTHER, its).first()
+        if other is None:
+            return self._connection.execute(_FAILED, its).scalar_one()
+        since = {"moment": other.finished_at, "its_number": other.number}
+        return self._connection.execute(_FAILED_SINCE, its | since).scalar_one()
 
     def last_error(self, study: str) -> str | None:
         """The error of the trial that failed last."""
-        statement = select(TRIALS.c.rest).where(TRIALS.c.study == study, TRIALS.c.state == "failed")
-        newest = statement.order_by(TRIALS.c.finished_at.desc(), TRIALS.c.number.desc()).limit(1)
-        rest = self._connection.execute(newest).scalar_one_or_none()
-        return None if rest is None else from_json(rest)["error"]
+        last = self._connection.execute(_LAST_FAILED, {"its_study": study}).first()
+        return None if last is None else from_json(last.rest)["error"]
 
     def _leading(self, study: str, *, minimize: bool, top: int) -> list[int]:
-        mean, value, number = TRIALS.c.confirmed_mean, TRIALS.c.value, TRIALS.c.number
-        completed = select(number).where(TRIALS.c.study == study, TRIALS.c.state == "completed", value.is_not(None))
-        first, then = (column if minimize else column.desc() for column in (mean, value))
-        confirmed = completed.where(mean.is_not(None)).order_by(first, then, number).limit(top)
-        leaders = list(self._connection.execute(confirmed).scalars())
+        confirmed, others = _ranks(minimize)
+        its = {"its_study": study, "top": top}
+        leaders = list(self._connection.execute(confirmed, its).scalars())
         if len(leaders) < top:
-            others = completed.where(mean.is_(None)).order_by(then, number).limit(top - len(leaders))
-            leaders += self._connection.execute(others).scalars()
+            leaders += self._connection.execute(others, its | {"top": top - len(leaders)}).scalars()
         return leaders
+
+
+@cache
+def _ranks(minimize: bool) -> tuple[Select[int], Select[int]]:
+    """Completed trials by confirmed mean, and those without one by value."""
+    mean, value, number = TRIALS.c.confirmed_mean, TRIALS.c.value, TRIALS.c.number
+    by_mean, by_value = (column if minimize else column.desc() for column in (mean, value))
+    completed = select(number).where(_STUDY, TRIALS.c.state == "completed", value.is_not(None))
+    completed = completed.limit(bindparam("top"))
+    confirmed = completed.where(mean.is_not(None)).order_by(by_mean, by_value, number)
+    return confirmed, completed.where(mean.is_(None)).order_by(by_value, number)

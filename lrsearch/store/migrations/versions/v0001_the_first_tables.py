@@ -126,6 +126,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_trials_finished", "trials", ["study", "finished_at", "number"])
     op.create_index("ix_trials_held", "trials", ["lease"], sqlite_where=held, postgresql_where=held)
+    op.create_index("ix_trials_held_keys", "trials", ["study", "plan_key"], sqlite_where=held, postgresql_where=held)
     op.create_index("ix_trials_open", "trials", ["study", "number"], sqlite_where=open_, postgresql_where=open_)
     op.create_index(
         "ix_trials_confirmed",
