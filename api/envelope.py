@@ -8,6 +8,7 @@ import uuid
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .problem import problem
@@ -53,8 +54,10 @@ class Envelope:
 
         try:
             await self.app(scope, receive, send_sealed)
+        except ClientDisconnect:
+            log.info("%s %s: the client left (request %s)", scope["method"], scope["path"][:200], request_id)
         except Exception:
-            log.exception("%s %s failed (request %s)", scope["method"], scope["path"], request_id)
+            log.exception("%s %s failed (request %s)", scope["method"], scope["path"][:200], request_id)
             if started:
                 raise
             detail = f"the service failed; its log says why under request id {request_id}"

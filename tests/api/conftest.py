@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # Starlette's test client would rather have httpx2
@@ -28,19 +30,37 @@ EXTERNAL: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """The whole service on a SQLite file of its own."""
-    store = Store(f"sqlite:///{tmp_path}/studies.db")
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the newest tables and nothing in them."""
+    path = tmp_path_factory.mktemp("migrated") / "studies.db"
+    store = Store(f"sqlite:///{path}")
     store.migrate()
+    store.close()
+    return path
+
+
+@pytest.fixture
+def service(tmp_path: Path, migrated: Path) -> Iterator[Service]:
+    """The whole service on a SQLite file of its own."""
+    store = Store(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
     yield Service(store)
     store.close()
 
 
+@pytest.fixture(scope="session")
+def loopback(migrated: Path) -> Iterator[FastAPI]:
+    """The application without a token: one for all tests, since its first request takes long."""
+    store = Store(f"sqlite:///{migrated}")
+    yield create_app(Service(store))
+    store.close()
+
+
 @pytest.fixture
-def http(service: Service) -> Iterator[TestClient]:
-    """A client on this machine, of the service without a token. What breaks is answered, not raised."""
-    with TestClient(create_app(service), base_url=LOOPBACK, raise_server_exceptions=False) as client:
+def http(service: Service, loopback: FastAPI) -> Iterator[TestClient]:
+    """A client on this machine, of this test's service. What breaks is answered, not raised."""
+    loopback.state.service = service
+    with TestClient(loopback, base_url=LOOPBACK, raise_server_exceptions=False) as client:
         yield client
 
 
