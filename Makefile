@@ -44,8 +44,8 @@ demo: $(STAMP)  ## the whole path on real data in under 3 minutes
 test: $(STAMP)  ## the fast tests
 	@$(TEST)
 
-test-slow: $(STAMP)  ## the long forms: more seeds, more random moments, full data where it is there
-	@HYPOTHESIS_PROFILE=thorough $(TEST) -m slow
+test-slow: $(STAMP)  ## every test in its long form: more seeds, more random moments, full data where it is there
+	@HYPOTHESIS_PROFILE=thorough $(TEST) -m ""
 
 check: $(STAMP)  ## format, lint, types, imports, compose files, house rules
 	@$(BIN)/ruff format --check --quiet . || { echo "Some files are not formatted: make format" >&2; exit 1; }
