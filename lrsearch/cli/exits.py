@@ -27,7 +27,7 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
         "fastapi": "service",
         "jsonschema": "service",
         "optuna": "service",
-        "scipy": "service",
+        "scipy": "train",
         "sqlalchemy": "service",
         "uvicorn": "service",
         "safetensors": "train",

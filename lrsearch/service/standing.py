@@ -59,8 +59,12 @@ class Standing(Ground):
         return limit is not None and study.started_at is not None and tx.now() - study.started_at >= limit
 
     def _room(self, tx: Transaction, study: Study, history: Sequence[Outcome]) -> bool:
-        """Whether the budget allows one more trial to train; imported ones do not count."""
-        trials = study.spec.budget.trials
+        """Whether the budget allows one more trial to train; imported ones do not count.
+
+        A budget of epochs alone bounds the trials too: those whose epochs are all shared would never use it up.
+        """
+        budget = study.spec.budget
+        trials = budget.trials if budget.trials is not None else budget.epochs
         counted = sum(outcome.origin != "imported" for outcome in history)
         return (trials is None or counted < trials) and not self._spent(tx, study)
 

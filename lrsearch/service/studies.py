@@ -194,10 +194,13 @@ def free_name(tx: Transaction, task: str) -> str:
 
 
 def baseline_trials(study: Study, space: Space) -> list[Trial]:
-    """The study's baselines as its first trials."""
+    """The study's baselines as its first trials; the sampler learns from those that lie in its space."""
+    schedules = [space.baseline(fields) for fields in study.spec.baselines]
     return [
-        new_trial(study, number, params, space.baseline(params), origin="baseline")
-        for number, params in enumerate(study.spec.baselines)
+        new_trial(
+            study, number, space.params_of(schedule) or {}, schedule, origin="baseline", created_at=study.created_at
+        )
+        for number, schedule in enumerate(schedules)
     ]
 
 

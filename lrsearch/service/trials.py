@@ -84,7 +84,8 @@ class Trials(Reports):
         if request.params is not None:
             return new_trial(study, number, request.params, space.schedule(request.params), **fields)
         assert request.schedule is not None
-        return new_trial(study, number, {}, space.baseline(request.schedule), **fields)
+        schedule = space.baseline(request.schedule)
+        return new_trial(study, number, space.params_of(schedule) or {}, schedule, **fields)
 
     def cancel_trial(self, name: str, number: int) -> Trial:
         """Stop one trial; cancelling it twice is the same as once. Raises Conflict if it has ended otherwise."""
