@@ -36,7 +36,7 @@ log = logging.getLogger("lrsearch.worker")
 
 SEND_SECONDS = 0.3
 """Points are sent together, this often; a result is sent at once."""
-PARTING_SECONDS = 5.0
+PARTING_SECONDS = 2.0
 """How long a worker that is stopped tries to say goodbye."""
 MAX_UNSENT = 10_000
 """Points kept while the service is away; training waits when there are so many."""

@@ -1,0 +1,90 @@
+"""The service with its workers as processes: started, killed, started again, ended without a trace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+Make = Callable[..., Any]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly(serving: Make, until: Make, number: int) -> None:
+    one = serving(workers=2)
+    family = until(lambda: one.workers() if len(one.workers()) == 2 else None)
+    assert {os.getpgid(worker.pid) for worker in family} == {worker.pid for worker in family}
+    assert httpx.get(f"{one.url}/readyz").json() == {"status": "ok"}
+    assert one.end(number) == 0
+    assert not any(worker.is_running() for worker in family)
+
+
+def test_workers_die_with_a_service_that_is_killed(serving: Make, client: Make, until: Make) -> None:
+    one = serving(workers=1)
+    until(lambda: client(one.url).workers())
+    family = one.workers()
+    one.end(signal.SIGKILL)
+    until(lambda: not any(worker.is_running() for worker in family), 20)
+
+
+def test_killed_workers_and_services_lose_nothing(
+    serving: Make, client: Make, until: Make, slow_study: dict[str, Any]
+) -> None:
+    one = serving(workers=1)
+    there = client(one.url)
+    there.create(slow_study)
+    until(lambda: there.study("slow").progress.epochs.trained > 20)
+    for worker in one.workers():
+        worker.kill()
+    until(lambda: there.trial("slow", 0).attempts == 2)  # a new worker took over
+    until(lambda: there.study("slow").progress.epochs.trained > 70)
+    one.end(signal.SIGKILL)
+    two = serving(workers=1, port=one.port)
+    until(lambda: there.study("slow").state == "completed")
+    trials = there.list_trials("slow").items
+    assert [trial.number for trial in trials] == list(range(4))
+    assert {trial.state for trial in trials} <= {"completed", "diverged"}
+    assert there.best("slow").value == min(trial.value for trial in trials if trial.value is not None)
+    for trial in trials:
+        assert [point.update for point in there.curve("slow", trial.number)] == [1600 * n for n in range(1, 51)]
+    assert two.end() == 0
+
+
+def test_a_worker_rides_out_a_restart(serving: Make, client: Make, until: Make, slow_study: dict[str, Any]) -> None:
+    one = serving()
+    there = client(one.url)
+    there.create({**slow_study, "budget": {"trials": 2}})
+    command = [sys.executable, "-P", "-m", "lrsearch.cli", "worker", "--server", one.url, "--name", "far"]
+    far = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: there.study("slow").progress.epochs.trained > 20)
+        one.end(signal.SIGKILL)
+        serving(port=one.port)
+        until(lambda: there.study("slow").state == "completed")
+        assert [trial.worker for trial in there.list_trials("slow").items] == ["far"] * 2
+        there.create({**slow_study, "name": "more"})
+        until(lambda: there.study("more").progress.epochs.trained > 5)
+        far.send_signal(signal.SIGTERM)
+        assert far.wait(15) == 0
+        assert there.study("more").progress.trials["queued"] == 1  # handed back at once
+    finally:
+        far.kill()
+        far.wait()
+
+
+def test_the_token_is_for_everybody(serving: Make, client: Make, until: Make, slow_study: dict[str, Any]) -> None:
+    one = serving(workers=1, LRSEARCH_TOKEN="s3cret")
+    assert httpx.get(f"{one.url}/v1/studies").status_code == 401
+    there = client(one.url, "s3cret")
+    there.create({**slow_study, "budget": {"trials": 1}, "updates": 1_600})
+    until(lambda: there.study("slow").state == "completed")
+    lines = [" ".join(process.cmdline()) for process in [psutil.Process(one.process.pid), *one.workers()]]
+    assert not any("s3cret" in line for line in lines)
+    assert one.end() == 0
