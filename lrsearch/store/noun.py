@@ -24,7 +24,7 @@ class Noun:
     def _add(self, table: Table[Any], row: dict[str, Any], taken: str) -> None:
         """Insert a row; Conflict, with the message ``taken``, where its key exists (the transaction goes on)."""
         statement = _insert(self._connection.dialect.name, table).on_conflict_do_nothing()
-        if self._connection.execute(statement, row).rowcount == 0:
+        if self._connection.execute(statement.returning(*table.primary_key), row).first() is None:
             raise Conflict(taken)
 
     def _put(self, table: Table[Any], rows: list[dict[str, Any]]) -> None:
