@@ -5,6 +5,7 @@ each with its points and its result in one call; the answer hands out the next t
 trial's value is worked out from its schedule beforehand, by the task's own recursion, and is not part of any figure.
 
 * *call*: the client's wall time of one report, answer included.
+* *heartbeat*: the same call with nothing in it, for comparison: HTTP, JSON, a transaction.
 * *suggestion*: the time of ``Suggester.suggest`` for the same numbers on the same history, in this process afterwards.
 * *service a trial*: call less suggestion, trial by trial.
 
@@ -103,14 +104,17 @@ def report_of(assignment: Assignment) -> Report:
     )
 
 
-def drive(client: Client, n_trials: int) -> tuple[list[float], float]:
-    """Milliseconds of every report that ended a trial, and of the first lease, which draws ``HOLD`` suggestions."""
-    begun = time.perf_counter()
+def drive(client: Client, n_trials: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of every report that ended a trial, and of a heartbeat before each tenth of them."""
     lease = client.lease(LeaseRequest(worker="bench", hold=HOLD, study="service-path"))
-    first = 1e3 * (time.perf_counter() - begun)
     held = {assignment.trial: assignment for assignment in lease.assignments}
-    calls = []
+    calls: list[float] = []
+    beats: list[float] = []
     while held:
+        if len(calls) % 10 == 0:
+            begun = time.perf_counter()
+            client.report(lease.lease, ReportRequest())
+            beats.append(1e3 * (time.perf_counter() - begun))
         assignment = held.pop(min(held))
         request = ReportRequest(hold=HOLD, reports=(report_of(assignment),))
         begun = time.perf_counter()
@@ -121,7 +125,7 @@ def drive(client: Client, n_trials: int) -> tuple[list[float], float]:
         held |= {new.trial: new for new in answer.assignments if new.trial != assignment.trial}
     if len(calls) != n_trials:
         raise SystemExit(f"{len(calls)} trials were handed out instead of {n_trials}")
-    return calls, first
+    return calls, beats
 
 
 def suggestion_times(spec: StudySpec, history: Sequence[Outcome]) -> list[float]:
@@ -154,7 +158,7 @@ def measure(n_trials: int, database: str) -> dict[str, Any]:
     spec = StudySpec.read(SPEC | {"budget": {"trials": n_trials}})
     with server(database) as address, Client(address) as client:
         client.create(spec)
-        calls, first = drive(client, n_trials)
+        calls, beats = drive(client, n_trials)
         history = history_of(client)
     suggestions = suggestion_times(resolve(spec, CATALOG["least-squares"]), history)
     # the report that ended the n-th trial drew suggestion n + HOLD
@@ -164,7 +168,7 @@ def measure(n_trials: int, database: str) -> dict[str, Any]:
     return {
         "trials": n_trials,
         "database": database.partition(":")[0],
-        "first_lease_ms": round(first, 2),
+        "heartbeat_ms": spread(beats),
         "call_ms": spread(calls),
         "suggestion_ms": spread(suggestions),
         "service_ms": spread(service),
@@ -186,6 +190,7 @@ def main() -> None:
     print(f"\n{told.trials} TPE trials over HTTP, {figures['database']}; milliseconds a trial")
     rows = [
         ("call", figures["call_ms"]),
+        ("heartbeat", figures["heartbeat_ms"]),
         ("suggestion", figures["suggestion_ms"]),
         ("  last tenth", figures["last_tenth"]["suggestion_ms"]),
         ("service", figures["service_ms"]),
