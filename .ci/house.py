@@ -14,10 +14,11 @@ SOMEBODYS_PATH = re.compile(r"(?<![\w.}/])/(?:home|root|Users|work)/\w")
 
 def tracked() -> list[Path]:
     """Every text file under version control; every file outside hidden folders where there is no git."""
-    listing = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    names = listing.stdout.split("\0") if listing.returncode == 0 else []
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    try:
+        names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        names = []
     found = [ROOT / name for name in names if name] or list(ROOT.glob("[!.]*/**/*"))
     return [path for path in found if path.is_file() and path.suffix != ".png"]
 

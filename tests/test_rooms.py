@@ -105,6 +105,8 @@ def test_the_wheel_works_without_any_extra(wheel, tmp_path):
         "assert schedule.lr_table(5).shape == (45,)\n"
         "assert lrsearch.exports.export(schedule, 'torch', updates_per_epoch=5).text\n"
         "lrsearch.Client('http://127.0.0.1:9')\n"
+        "from lrsearch.spec_file import read_study\n"
+        "assert read_study('digits-step').task == 'digits-mlp'\n"
         "print(lrsearch.__file__)\n"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
