@@ -53,7 +53,7 @@ class Local:
 
 
 @contextmanager
-def client(server: str | None, token: str | None, *, patience: float = 5.0) -> Iterator[Client]:
+def client(server: str | None, token: str | None, *, patience: float = 2.0) -> Iterator[Client]:
     """The service over HTTP."""
     from ..client import Client
 
