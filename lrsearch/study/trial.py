@@ -24,20 +24,24 @@ Purpose = Literal["trial", "confirm", "test"]
 """Why a trial is trained: for its value, to confirm it on fresh seeds, or to measure the winner's test metrics."""
 
 
+Absent = Field(exclude_if=lambda value: value is None)
+"""On the wire, what was not measured is absent; null means that it was not finite."""
+
+
 class Point(Frozen):
     """One finished epoch (reporting interval) of one seed."""
 
-    epoch: Positive | None = None
+    epoch: Annotated[Positive | None, Absent] = None
     """Finished epochs, from 1."""
-    update: Positive | None = None
+    update: Annotated[Positive | None, Absent] = None
     """Finished updates; instead of `epoch` where the horizon is in updates."""
-    seed: Natural | None = None
+    seed: Annotated[Natural | None, Absent] = None
     """Defaults to the assignment's only seed."""
     shared: Flag = False
     """Whether it was taken from a stored prefix instead of trained."""
-    lr_first: Metric = None
-    lr_last: Metric = None
-    seconds: Annotated[Real, Field(ge=0)] | None = None
+    lr_first: Annotated[Metric, Absent] = None
+    lr_last: Annotated[Metric, Absent] = None
+    seconds: Annotated[Annotated[Real, Field(ge=0)] | None, Absent] = None
     metrics: Annotated[dict[Annotated[str, Field(max_length=100)], Metric], Field(max_length=100)]
     """null = was not finite."""
 

@@ -1,0 +1,51 @@
+"""The main job on real data: the shipped study over HTTP, two workers, kills in the middle, on both databases."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lrsearch.spec_file import read_study
+
+Make = Callable[..., Any]
+
+
+def test_digits_step_survives_kills_and_its_best_is_the_best(
+    serving: Make, client: Make, until: Make, database_url: str
+) -> None:
+    one = serving(workers=2, LRSEARCH_DATABASE_URL=database_url)
+    there = client(one.url)
+    study = there.create(read_study("digits-step"))[0]
+
+    def completed() -> int:
+        return there.study(study.name).progress.trials.get("completed", 0)
+
+    until(lambda: completed() >= 3)
+    one.workers()[0].kill()
+    until(lambda: completed() >= 8)
+    one.end(signal.SIGKILL)
+    two = serving(workers=2, port=one.port, LRSEARCH_DATABASE_URL=database_url)
+    until(lambda: there.study(study.name).state == "completed", 240)
+
+    trials = there.list_trials(study.name, limit=100).items
+    assert [trial.number for trial in trials] == list(range(32))
+    values = {trial.number: trial.value for trial in trials if trial.state == "completed"}
+    best = there.best(study.name)
+    assert best.trial == min(values, key=lambda number: (values[number], number))
+    assert best.value == values[best.trial]
+    for trial in trials:
+        curve = there.curve(study.name, trial.number)
+        assert [point.epoch for point in curve] == list(range(1, len(curve) + 1))
+        if trial.state == "completed":
+            assert len(curve) == 20
+            assert curve[-1].metrics["val_loss"] == trial.value
+
+    exported: dict[str, Any] = {}
+    exec(there.export(study.name, target="torch"), exported)
+    table = best.schedule.lr_table(best.updates_per_epoch)
+    rates = np.array([exported["lr"](update) for update in range(len(table))])
+    assert np.abs(rates - table).max() <= 1e-12 * best.schedule.initial_lr
+    assert two.end() == 0
