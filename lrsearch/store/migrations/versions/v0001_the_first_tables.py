@@ -79,11 +79,11 @@ def upgrade() -> None:
         sa.Column("started_at", moment, nullable=True),
         sa.Column("finished_at", moment, nullable=True),
         sa.Column("rest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_studies"),
+        sa.UniqueConstraint("name", name="uq_studies_name"),
         sa.ForeignKeyConstraint(
             ["comparison"], ["comparisons.name"], name="fk_studies_comparison", ondelete="SET NULL"
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_studies"),
-        sa.UniqueConstraint("name", name="uq_studies_name"),
     )
     op.create_index("ix_studies_comparison", "studies", ["comparison"])
     op.create_index("ix_studies_state", "studies", ["state"])

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from lrsearch.errors import Conflict, Unavailable
+from lrsearch.store import Store, schema
+from lrsearch.store.tables import METADATA
+
+SQLITE = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+POSTGRES = (
+    "SELECT table_name, column_name, data_type || is_nullable || (coalesce(column_default, '')) "
+    "FROM information_schema.columns WHERE table_schema = 'public'",
+    "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+    "WHERE connamespace = 'public'::regnamespace",
+)
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[Store]:
+    """A store on an empty database."""
+    store = Store(database_url)
+    yield store
+    store.close()
+
+
+def structure(connection: Connection) -> set[tuple[str, ...]]:
+    """Everything that the database knows of its tables."""
+    queries = (SQLITE,) if connection.dialect.name == "sqlite" else POSTGRES
+    found = {tuple(" ".join(map(str, row)).split()) for query in queries for row in connection.execute(text(query))}
+    return {row for row in found if "alembic_version" not in " ".join(row)}
+
+
+def test_a_database_is_current_once_it_was_migrated(empty, study):
+    empty.ping()
+    assert not empty.current()
+    with pytest.raises(Unavailable, match="lrsearch db migrate"), empty.transaction() as tx:
+        tx.studies.find("s")
+    empty.migrate()
+    assert empty.current()
+    with empty.transaction() as tx:
+        tx.studies.add(study("s"))
+    empty.migrate()
+    assert empty.current()
+    with empty.transaction() as tx:
+        assert tx.studies.get("s") == study("s")
+
+
+def test_the_migrations_make_the_tables(empty):
+    empty.migrate()
+    with empty._engines["migrate"].connect() as connection, connection.begin():
+        migrated = structure(connection)
+        command.downgrade(schema.configuration(connection), "base")
+        assert structure(connection) == set()
+        METADATA.create_all(connection)
+        assert structure(connection) == migrated
+    assert len(migrated) > 20
+
+
+def test_alembic_finds_nothing_to_add(store):
+    with store._engines["migrate"].connect() as connection, connection.begin():
+        config = schema.configuration(connection)
+        config.stdout = io.StringIO()
+        command.check(config)
+
+
+def test_versions_follow_each_other():
+    scripts = ScriptDirectory.from_config(schema.configuration())
+    revisions = [script.revision for script in scripts.walk_revisions()][::-1]
+    assert revisions == [f"{number:04}" for number in range(1, len(revisions) + 1)]
+
+
+def test_a_newer_database_is_left_alone(store):
+    with store.transaction() as tx:
+        tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert not store.current()
+    with pytest.raises(Conflict, match="9999"):
+        store.migrate()
+    with store.transaction() as tx:
+        assert tx.connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
+
+
+def test_threads_and_processes_migrate_at_once(database_url):
+    code = "import sys; from lrsearch.store import Store; s = Store(sys.argv[1]); s.migrate(); assert s.current()"
+    processes = [subprocess.Popen([sys.executable, "-c", code, database_url]) for _ in range(2)]
+    stores = [Store(database_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(Store.migrate, stores))
+    assert [process.wait(60) for process in processes] == [0, 0]
+    for store in stores:
+        assert store.current()
+        store.close()
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty):
+    with empty.transaction() as tx:
+        tx.connection.execute(text("CREATE TABLE trials (x INTEGER)"))
+    with pytest.raises(Exception, match="trials"):
+        empty.migrate()
+    with empty.transaction() as tx:
+        tx.connection.execute(text("DROP TABLE trials"))
+        assert structure(tx.connection) == set()
+    empty.migrate()
+    assert empty.current()
