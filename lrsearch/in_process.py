@@ -179,7 +179,7 @@ def finish(
     if train is not None:
         _drive(service, verbs, name, train)
     elif service.study(name).state not in ENDED:
-        from .worker import on_this_machine
+        from .local_worker import on_this_machine
 
         on_this_machine(verbs, load() if tasks is None else tasks, study=name).run()
     study = service.study(name)

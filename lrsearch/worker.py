@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import platform
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import Protocol
 
 from .errors import Conflict, InvalidInput, LrsearchError, NotAllowed, NotFound
 from .leasing import AWAY_SECONDS, IDLE_SECONDS, Backoff, LeaseVerbs, in_words, worker_name
+from .ledger import Key, Ledger
 from .study import (
     ENDED,
     Assignment,
-    Directive,
     Lease,
     LeaseRequest,
     Point,
@@ -29,9 +25,6 @@ from .study import (
     TaskOffer,
 )
 
-if TYPE_CHECKING:
-    from .tasks.task import Task
-
 log = logging.getLogger("lrsearch.worker")
 
 SEND_SECONDS = 0.3
@@ -40,8 +33,6 @@ PARTING_SECONDS = 2.0
 """How long a worker that is stopped tries to say goodbye."""
 MAX_UNSENT = 10_000
 """Points kept while the service is away; training waits when there are so many."""
-MAX_BATCH = 500
-"""Points in one request."""
 
 
 class Trains(Protocol):
@@ -49,79 +40,6 @@ class Trains(Protocol):
 
     def train(self, assignment: Assignment, emit: Callable[[Point], None], stop: Callable[[], bool]) -> Result | None:
         """Train one assignment, telling every finished epoch; None if it was stopped."""
-
-
-class Key(NamedTuple):
-    """One attempt at one trial."""
-
-    study: str
-    trial: int
-    attempt: int
-
-    @classmethod
-    def of(cls, assignment: Assignment) -> Key:
-        """The key of an assignment."""
-        return cls(assignment.study, assignment.trial, assignment.attempt)
-
-
-def versions() -> dict[str, str]:
-    """Versions that may matter for a number's last bits, of what is installed."""
-    found = {"python": platform.python_version()}
-    for package in ("lrsearch", "numpy", "torch"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
-
-
-def on_this_machine(
-    verbs: LeaseVerbs,
-    tasks: Mapping[str, type[Task]],
-    *,
-    name: str | None = None,
-    hold: int = 1,
-    study: str | None = None,
-    device: str | None = None,
-) -> Worker:
-    """A worker that trains ``tasks`` here, with the user's prefix store, and announces them.
-
-    Args:
-        verbs: the service, or a client of it.
-        tasks: every task by name.
-        name: the worker's id; by default host and process.
-        hold: how many trials to hold at once, >= 1.
-        study: work on this study only, and end with it.
-        device: ``"cpu"``, ``"cuda:1"``, ...; None = the best one here.
-    """
-    from .tasks.registry import offers
-    from .training.prefixes import PrefixStore
-    from .training.trainer import Trainer
-
-    return Worker(
-        verbs,
-        Trainer(tasks, PrefixStore.default(), device),
-        name=name,
-        offers=offers(tasks),
-        hold=hold,
-        study=study,
-        device=device_name(device),
-        versions=versions(),
-    )
-
-
-def device_name(device: str | None = None) -> str:
-    """The device that training would use here, for people to read.
-
-    Raises:
-        InvalidInput: torch knows no such device.
-    """
-    try:
-        from .training.device import chosen_device
-    except ModuleNotFoundError:
-        return "cpu"  # without torch there is only numpy
-    try:
-        return str(chosen_device(device))
-    except RuntimeError as error:
-        raise InvalidInput(f"a device is cpu, cuda:0, mps, ... (got {device}): {error}", field="device") from None
 
 
 class Worker:
@@ -169,13 +87,8 @@ class Worker:
                 "versions": dict(versions or {}),
             }
         )
-        self._changed = threading.Condition()
-        self._held: dict[Key, Assignment] = {}
-        self._inbox: deque[Key] = deque()
-        self._unsent: dict[Key, list[Point]] = {}
-        self._results: dict[Key, Result] = {}
-        self._training: Key | None = None
-        self._dropped = False
+        self._ledger = Ledger()
+        self._changed = self._ledger.changed
         self._lease: str | None = None
         self._study_state: StudyState | None = None
         self._closing = False
@@ -211,32 +124,27 @@ class Worker:
         """Wait for something to train; None when the work is over."""
         with self._changed:
             while not self._over():
-                while self._inbox:
-                    if (assignment := self._held.get(self._inbox.popleft())) is not None:
-                        self._training = Key.of(assignment)
-                        return assignment
+                if (assignment := self._ledger.next()) is not None:
+                    return assignment
                 self._changed.wait(0.2)
             return None
 
     def _over(self) -> bool:
         if self._error is not None or self._until():
             return True
-        return self._study_state in ENDED and not self._held
+        return self._study_state in ENDED and not len(self._ledger)
 
     def _train(self, assignment: Assignment) -> None:
         key = Key.of(assignment)
 
         def emit(point: Point) -> None:
             with self._changed:
-                while self._n_unsent() >= MAX_UNSENT and not stop():
+                while self._ledger.n_unsent >= MAX_UNSENT and not stop():
                     self._changed.wait(0.2)
-                if self._dropped:
-                    return
-                self._unsent.setdefault(key, []).append(point)
-                self._changed.notify_all()
+            self._ledger.add(key, point)
 
         def stop() -> bool:
-            return self._dropped or self._error is not None or self._until()
+            return key not in self._ledger or self._error is not None or self._until()
 
         began = time.monotonic()
         result: Result | None
@@ -247,12 +155,7 @@ class Worker:
             result = Result(state="failed", error=in_words(error))
         if result is not None:
             log.info("%s/%d %s in %.2f s", key.study, key.trial, result.state, time.monotonic() - began)
-        with self._changed:
-            if result is not None and not self._dropped:
-                self._results[key] = result
-            self._training = None
-            self._dropped = False
-            self._changed.notify_all()
+            self._ledger.end(key, result)
 
     # --- the thread that talks
 
@@ -270,7 +173,7 @@ class Worker:
         heartbeat = 15.0
         while not self._closing:
             try:
-                if self._lease is None or (not self._held and time.monotonic() - leased_at > heartbeat):
+                if self._lease is None or (not len(self._ledger) and time.monotonic() - leased_at > heartbeat):
                     heartbeat = self._ask().heartbeat_seconds
                     leased_at = time.monotonic()
                 else:
@@ -283,7 +186,8 @@ class Worker:
                 if self._lease is None and self._study is not None:
                     raise  # there is no such study
                 log.warning("the lease was lost (%s); its work is dropped", error)
-                self._lose_everything()
+                self._ledger.clear()
+                self._lease = None
                 self._pause(away.seconds())
                 continue
             except LrsearchError as error:
@@ -291,7 +195,7 @@ class Worker:
                 log.warning("the service is away (%s); trying again in %.1f s", error, pause)
                 self._pause(pause)
                 continue
-            if self._held:
+            if len(self._ledger):
                 idle.reset()
                 self._await_news(spoke_at, heartbeat)
             else:
@@ -301,16 +205,16 @@ class Worker:
     def _ask(self) -> Lease:
         """A new lease, with everything that this worker can do."""
         lease = self._verbs.lease(self._hello)
+        self._lease = lease.lease
         with self._changed:
-            self._lease = lease.lease
             self._study_state = lease.study_state
-            self._accept(lease.assignments)
+            self._ledger.accept(lease.assignments)
         return lease
 
     def _send(self) -> None:
         """Send what was measured, and take in the answer; an empty batch is a heartbeat."""
         assert self._lease is not None
-        reports = self._batch()
+        reports = self._ledger.batch()
         try:
             answer = self._verbs.report(self._lease, ReportRequest(hold=self._hold, reports=reports))
         except InvalidInput:
@@ -331,90 +235,32 @@ class Worker:
                 failed = Result(state="failed", error=in_words(reason))
                 last = report.model_copy(update={"points": (), "result": failed})
                 self._take([last], self._verbs.report(self._lease, ReportRequest(reports=(last,))))
-                with self._changed:
-                    self._drop(Key(report.study, report.trial, report.attempt))
-
-    def _batch(self) -> tuple[Report, ...]:
-        """What is to be sent next: at most MAX_BATCH points, in the order they were measured."""
-        reports = []
-        room = MAX_BATCH
-        with self._changed:
-            for key in self._held:
-                points = self._unsent.get(key, [])[:room]
-                room -= len(points)
-                whole = len(points) == len(self._unsent.get(key, []))
-                result = self._results.get(key) if whole else None
-                if points or result is not None:
-                    reports.append(Report(**key._asdict(), points=tuple(points), result=result))
-        return tuple(reports)
+                self._ledger.drop(Key(report.study, report.trial, report.attempt))
 
     def _take(self, reports: Sequence[Report], answer: ReportAnswer) -> None:
         """Strike out what was acknowledged, and take in assignments and directives."""
         with self._changed:
-            for report in reports:
-                key = Key(report.study, report.trial, report.attempt)
-                if key in self._unsent:
-                    del self._unsent[key][: len(report.points)]
-                if report.result is not None:
-                    self._forget(key)
+            self._ledger.strike_out(reports)
             for item in answer.rejected:
                 log.warning("%s/%d: dropped: %s", item.study, item.trial, item.reason)
-                self._drop(Key(item.study, item.trial, item.attempt))
+                self._ledger.drop(Key(item.study, item.trial, item.attempt))
             for directive in answer.directives:
-                self._follow(directive)
+                log.info("%s/%d: %s: %s", directive.study, directive.trial, directive.do, directive.why)
+                if directive.do == "continue":
+                    self._ledger.extend(directive.study, directive.trial, directive.until_epoch)
+                else:
+                    self._ledger.drop_trial(directive.study, directive.trial)
             self._study_state = answer.study_state
-            self._accept(answer.assignments)
-            self._changed.notify_all()
-
-    def _accept(self, assignments: Sequence[Assignment]) -> None:
-        for assignment in assignments:
-            key = Key.of(assignment)
-            if key not in self._held:
-                self._held[key] = assignment
-                self._inbox.append(key)
-        self._changed.notify_all()
-
-    def _follow(self, directive: Directive) -> None:
-        for key, assignment in list(self._held.items()):
-            if key[:2] != (directive.study, directive.trial):
-                continue
-            if directive.do == "continue":
-                until = directive.until_epoch or assignment.until_epoch
-                self._held[key] = assignment.model_copy(update={"until_epoch": until})
-                self._inbox.append(key)
-            else:
-                log.info("%s/%d: %s: %s", key.study, key.trial, directive.do, directive.why)
-                self._drop(key)
-
-    def _drop(self, key: Key) -> None:
-        """Stop working on it, and send nothing more of it."""
-        if key == self._training:
-            self._dropped = True
-        self._forget(key)
-
-    def _forget(self, key: Key) -> None:
-        for place in (self._held, self._unsent, self._results):
-            place.pop(key, None)
-        self._changed.notify_all()
-
-    def _lose_everything(self) -> None:
-        with self._changed:
-            for key in list(self._held):
-                self._drop(key)
-            self._inbox.clear()
-            self._lease = None
-
-    def _n_unsent(self) -> int:
-        return sum(map(len, self._unsent.values()))
+            self._ledger.accept(answer.assignments)
 
     def _urgent(self) -> bool:
-        return self._closing or bool(self._results)
+        return self._closing or self._ledger.has_results
 
     def _await_news(self, spoke_at: float, heartbeat: float) -> None:
         """Wait until there is something to say: a result at once, points after a while, else a heartbeat."""
         with self._changed:
             while not self._urgent():
-                limit = SEND_SECONDS if self._n_unsent() else heartbeat
+                limit = SEND_SECONDS if self._ledger.n_unsent else heartbeat
                 left = spoke_at + limit - time.monotonic()
                 if left <= 0:
                     return
@@ -432,7 +278,7 @@ class Worker:
         away = Backoff(AWAY_SECONDS)
         while self._lease is not None and time.monotonic() < end:
             try:
-                if self._batch():
+                if self._ledger.batch():
                     self._hold = 0
                     self._send()
                     continue

@@ -37,7 +37,7 @@ def worker(
     from ..client import Client
     from ..in_process import load
     from ..launch import interruptible
-    from ..worker import on_this_machine
+    from ..local_worker import on_this_machine
 
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("lrsearch").setLevel(logging.INFO if verbose else logging.WARNING)

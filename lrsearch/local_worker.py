@@ -1,0 +1,76 @@
+"""A worker on this machine: the tasks, the trainer and the prefix store that a worker needs, put together."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from .errors import InvalidInput
+from .leasing import LeaseVerbs
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from .tasks.task import Task
+
+
+def versions() -> dict[str, str]:
+    """Versions that may matter for a number's last bits, of what is installed."""
+    found = {"python": platform.python_version()}
+    for package in ("lrsearch", "numpy", "torch"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def on_this_machine(
+    verbs: LeaseVerbs,
+    tasks: Mapping[str, type[Task]],
+    *,
+    name: str | None = None,
+    hold: int = 1,
+    study: str | None = None,
+    device: str | None = None,
+) -> Worker:
+    """A worker that trains ``tasks`` here, with the user's prefix store, and announces them.
+
+    Args:
+        verbs: the service, or a client of it.
+        tasks: every task by name.
+        name: the worker's id; by default host and process.
+        hold: how many trials to hold at once, >= 1.
+        study: work on this study only, and end with it.
+        device: ``"cpu"``, ``"cuda:1"``, ...; None = the best one here.
+    """
+    from .tasks.registry import offers
+    from .training.prefixes import PrefixStore
+    from .training.trainer import Trainer
+
+    return Worker(
+        verbs,
+        Trainer(tasks, PrefixStore.default(), device),
+        name=name,
+        offers=offers(tasks),
+        hold=hold,
+        study=study,
+        device=device_name(device),
+        versions=versions(),
+    )
+
+
+def device_name(device: str | None = None) -> str:
+    """The device that training would use here, for people to read.
+
+    Raises:
+        InvalidInput: torch knows no such device.
+    """
+    try:
+        from .training.device import chosen_device
+    except ModuleNotFoundError:
+        return "cpu"  # without torch there is only numpy
+    try:
+        return str(chosen_device(device))
+    except RuntimeError as error:
+        raise InvalidInput(f"a device is cpu, cuda:0, mps, ... (got {device}): {error}", field="device") from None
