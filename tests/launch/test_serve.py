@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+
+from lrsearch.spec_file import read_study
 
 Make = Callable[..., Any]
 
@@ -88,3 +92,28 @@ def test_the_token_is_for_everybody(serving: Make, client: Make, until: Make, sl
     lines = [" ".join(process.cmdline()) for process in [psutil.Process(one.process.pid), *one.workers()]]
     assert not any("s3cret" in line for line in lines)
     assert one.end() == 0
+
+
+@pytest.mark.slow
+def test_digits_step_survives_random_kills(serving: Make, client: Make, until: Make) -> None:
+    dice = random.Random(0)
+    one = serving(workers=2)
+    there = client(one.url)
+    there.create(read_study("digits-step"))
+    for _ in range(5):
+        before = there.study("digits-step").progress.epochs.trained
+        until(lambda before=before: there.study("digits-step").progress.epochs.trained > before + 10)
+        time.sleep(dice.random())
+        dice.choice(until(one.workers)).kill()
+        time.sleep(3 * dice.random())
+        one.end(signal.SIGKILL)
+        one = serving(workers=2, port=one.port)
+    until(lambda: there.study("digits-step").state == "completed", 200)
+    trials = there.list_trials("digits-step", limit=1000).items
+    assert [trial.number for trial in trials] == list(range(32))
+    assert {trial.state for trial in trials} <= {"completed", "diverged"}
+    best = min((trial.value, trial.number) for trial in trials if trial.value is not None)
+    assert (there.best("digits-step").value, there.best("digits-step").trial) == best
+    for trial in trials:
+        curve = there.curve("digits-step", trial.number)
+        assert [point.epoch for point in curve] == list(range(1, len(curve) + 1))

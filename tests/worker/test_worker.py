@@ -223,3 +223,18 @@ def test_ctrl_c_hands_back(store: Store, service: Service, spec: Make, worker: M
     assert service.trial("s", 0).state == "queued"
     assert service.workers()[0].state == "idle"
     assert not [thread for thread in threading.enumerate() if thread.name == "w talks"]
+
+
+def test_real_models_too(service: Service, spec: Make, worker: Make, values: Make) -> None:
+    pytest.importorskip("torch")
+    from lrsearch.tasks.digits import DigitsMlp
+
+    service.create(
+        spec(task="digits-mlp", epochs=3, budget={"trials": 2}, space={"family": "step", "initial_lr": [1e-3, 1e-2]})
+    )
+    worker(service, {"digits-mlp": DigitsMlp}, study="s").run()
+    best = service.study("s").best
+    assert best is not None
+    assert best.test is not None
+    assert best.test["test_accuracy"] is not None
+    assert best.value == min(value for value in values("s").values() if value is not None)
