@@ -10,7 +10,7 @@ from typing import Protocol
 
 from .study import Lease, LeaseRequest, ReportAnswer, ReportRequest
 
-IDLE_SECONDS = (0.05, 2.0)
+IDLE_SECONDS = (0.05, 1.0)
 """How soon a worker without work asks again: at first, and at most."""
 AWAY_SECONDS = (0.2, 5.0)
 """How soon a worker tries again while the service is away: at first, and at most."""
