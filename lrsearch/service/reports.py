@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from ..errors import Conflict, InvalidInput, NotFound
 from ..search import stops
-from ..store import Transaction
+from ..store import LeaseRow, Transaction
 from ..study import (
     Assignment,
     Directive,
@@ -70,16 +71,24 @@ class Reports(Leases):
             kept = [(name, trial) for name, trial in held if (name, trial.number) not in told]
             hold = row.hold if request.hold is None else request.hold
             fresh, recipe = self._hand_out(tx, row, hold - len(kept), recipe=row.recipe if kept else "")
-            expires_at = tx.now() + timedelta(seconds=self.settings.lease_seconds)
-            tx.leases.change(lease, hold=hold, expires_at=expires_at, recipe=recipe)
-            tx.workers.seen(row.worker, tx.now())
+            row = self._renewed(tx, row, hold, recipe)
             return ReportAnswer(
-                expires_at=expires_at,
+                expires_at=row.expires_at,
                 assignments=(*self._unheard(tx, kept), *fresh),
                 directives=tuple(directives),
                 rejected=tuple(rejected),
                 study_state=self._state_of(tx, row),
             )
+
+    def _renewed(self, tx: Transaction, row: LeaseRow, hold: int, recipe: str) -> LeaseRow:
+        """The lease with its time renewed; written only where it changes or a tenth of its time has gone."""
+        length = timedelta(seconds=self.settings.lease_seconds)
+        if (hold, recipe) == (row.hold, row.recipe) and row.expires_at - tx.now() > 0.9 * length:
+            return row
+        new: dict[str, Any] = {"hold": hold, "recipe": recipe, "expires_at": tx.now() + length}
+        tx.leases.change(row.lease, **new)
+        tx.workers.seen(row.worker, tx.now())
+        return dataclasses.replace(row, **new)
 
     def _unheard(self, tx: Transaction, held: Held) -> list[Assignment]:
         """What a lease holds and has not reported on: repeated, so that a lost answer does no harm."""
