@@ -76,6 +76,7 @@ def _sqlite(url: URL) -> Database:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = 1")
+        connection.execute("PRAGMA journal_size_limit = 67108864")  # what a burst of writes leaves behind, in bytes
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
