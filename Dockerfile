@@ -2,8 +2,8 @@
 # One image for the service and its workers: docker build -t lrsearch .
 #
 # EXTRAS                what to install of lrsearch; `service` alone makes a small image without training
-# PIP_EXTRA_INDEX_URL   the address of PyTorch's CPU builds (pytorch.org, "Get Started"): the image is then 2 GB instead
-#                       of 8; left out, pip takes PyTorch's default build, which trains on CPUs and NVIDIA GPUs alike
+# PIP_EXTRA_INDEX_URL   the address of PyTorch's CPU builds (pytorch.org, "Get Started"), for an image without CUDA; left
+#                       out, pip takes PyTorch's default build, several GB larger, which trains on CPUs and NVIDIA GPUs
 ARG PYTHON=3.12
 
 FROM python:${PYTHON}-slim AS build
