@@ -73,15 +73,18 @@ class Databases:
         return self._server.set(database=name).render_as_string(hide_password=False)
 
     def _create(self, name: str, template: str) -> None:
-        self._command(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        with self._connect() as connection:
+            # from version 15 on there is a choice, and the old way is several times faster without fsync
+            how = "STRATEGY file_copy" if connection.info.server_version >= 150000 else ""
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {how}'.encode())
 
     def _drop(self, name: str) -> None:
-        self._command(f'DROP DATABASE "{name}" WITH (FORCE)')
+        with self._connect() as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
-    def _command(self, text: str) -> None:
+    def _connect(self) -> psycopg.Connection:
         address = self._server.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(text.encode())
+        return psycopg.connect(address, autocommit=True)
 
 
 def _migrate(url: str) -> None:

@@ -25,6 +25,7 @@ SETTINGS = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "max_connections": "200",
+    "shared_buffers": "16MB",
     "autovacuum_naptime": "5s",
 }
 

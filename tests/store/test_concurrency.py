@@ -17,8 +17,9 @@ WRITER = Path(__file__).with_name("writer.py")
 def test_threads_and_processes_number_trials(store, database_url, study, trial):
     with store.transaction() as tx:
         tx.studies.add(study("s"))
-    command = [sys.executable, WRITER, database_url, "15"]
+    command = [sys.executable, WRITER, database_url, "40"]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    given = [int(process.stdout.readline()) for process in processes]
 
     def add(_: int) -> list[int]:
         numbers = []
@@ -30,14 +31,14 @@ def test_threads_and_processes_number_trials(store, database_url, study, trial):
         return numbers
 
     with ThreadPoolExecutor(4) as pool:
-        given = [number for numbers in pool.map(add, range(4)) for number in numbers]
+        given += [number for numbers in pool.map(add, range(4)) for number in numbers]
     for process in processes:
-        out, _ = process.communicate(timeout=60)
+        with process:
+            given += map(int, process.stdout.read().split())
         assert process.returncode == 0
-        given += map(int, out.split())
-    assert sorted(given) == list(range(70))
+    assert sorted(given) == list(range(120))
     with store.transaction(write=False) as tx:
-        assert [outcome.number for outcome in tx.trials.outcomes("s")] == list(range(70))
+        assert [outcome.number for outcome in tx.trials.outcomes("s")] == list(range(120))
 
 
 def test_one_of_many_gets_a_name(store, study):

@@ -90,12 +90,21 @@ def test_a_newer_database_is_left_alone(store):
 
 
 def test_threads_and_processes_migrate_at_once(database_url):
-    code = "import sys; from lrsearch.store import Store; s = Store(sys.argv[1]); s.migrate(); assert s.current()"
-    processes = [subprocess.Popen([sys.executable, "-c", code, database_url]) for _ in range(2)]
+    code = (
+        "import sys; from lrsearch.store import Store; store = Store(sys.argv[1]); print('ready', flush=True);"
+        "sys.stdin.readline(); store.migrate(); assert store.current()"
+    )
+    command = [sys.executable, "-c", code, database_url]
     stores = [Store(database_url) for _ in range(4)]
-    with ThreadPoolExecutor(4) as pool:
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.write("go\n")
+        process.stdin.flush()
         list(pool.map(Store.migrate, stores))
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert process.returncode == 0
     for store in stores:
         assert store.current()
         store.close()
