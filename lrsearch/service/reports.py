@@ -128,8 +128,9 @@ class Reports(Leases):
         seeds = seeds_for(study, trial)
         points = [placed(study, trial, seeds, point) for point in report.points]
         last = self._last(tx, study, trial, seeds)
+        done = min((last[seed].epoch or 0 if seed in last else 0) for seed in seeds)
         changes = self._add_points(tx, study, trial, points, last)
-        if trial.purpose == "trial" and (epoch := self._pruned_at(tx, study, trial, seeds)) is not None:
+        if trial.purpose == "trial" and (epoch := self._pruned_at(tx, study, trial, seeds, done)) is not None:
             tx.points.cut(study.name, trial.number, after=epoch)
             last = tx.points.last(study.name, trial.number, purpose="trial", seeds=seeds)
             changes["metrics"] = mean_metrics(list(last.values()))
@@ -193,8 +194,8 @@ class Reports(Leases):
             changes["metrics"] = mean_metrics(list(last.values()))
         return changes
 
-    def _pruned_at(self, tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int]) -> int | None:
-        """The first epoch at which the pruner stops the trial, judged in order of epochs."""
+    def _pruned_at(self, tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int], judged: int) -> int | None:
+        """The first epoch after ``judged`` at which the pruner stops the trial, in order of epochs."""
         pruner = study.spec.pruner
         if not isinstance(pruner, MedianPruner) or trial.origin == "baseline":
             return None
@@ -206,6 +207,8 @@ class Reports(Leases):
             if any(seed not in values for seed in seeds):
                 return None
             own.append(mean_of([values[seed] for seed in seeds]))
+            if epoch <= judged:
+                continue
             before = trial.number - study.spec.window + 1
             others = [value for _, value in tx.points.objective_at(study.name, epoch, before=before)]
             if stops(pruner, study.spec.minimize, own, others):

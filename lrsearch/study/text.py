@@ -20,7 +20,10 @@ def _printable(value: str) -> str:
 
 def _finite(value: Any) -> Any:
     try:
-        text = json.dumps(value, allow_nan=False)
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("free JSON holds no lone surrogates") from None
     except (ValueError, RecursionError):
         raise ValueError("free JSON holds finite numbers only, nested at most 32 deep") from None
     if len(text) > 65536:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -61,12 +62,15 @@ def test_killed_workers_and_services_lose_nothing(
     assert two.end() == 0
 
 
-def test_a_worker_rides_out_a_restart(serving: Make, client: Make, until: Make, slow_study: dict[str, Any]) -> None:
+def test_a_worker_rides_out_a_restart(
+    serving: Make, client: Make, until: Make, slow_study: dict[str, Any], tmp_path: Path
+) -> None:
     one = serving()
     there = client(one.url)
     there.create({**slow_study, "budget": {"trials": 2}})
     command = [sys.executable, "-P", "-m", "lrsearch.cli", "worker", "--server", one.url, "--name", "far"]
-    far = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    own = {**os.environ, "LRSEARCH_PREFIXES": str(tmp_path)}
+    far = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=own)
     try:
         until(lambda: there.study("slow").progress.epochs.trained > 20)
         one.end(signal.SIGKILL)
