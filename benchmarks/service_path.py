@@ -1,15 +1,16 @@
 """What the service costs a trial: TPE on least-squares through the HTTP path, suggestions counted apart.
 
-A real server process (``lrsearch serve``) and one client, which holds 8 trials and reports them one after the other,
-each with its points and its result in one call; the answer hands out the next trial. The client trains nothing: a
-trial's value is worked out from its schedule beforehand, by the task's own recursion, and is not part of any figure.
+A real server process (``lrsearch serve``) and one client, which holds trials as a worker does and reports them one
+after the other, each with its points and its result in one call; the answer hands out the next trial. The client trains
+nothing: a trial's value is worked out from its schedule beforehand, by the task's own recursion, and is not part of any
+figure.
 
 * *call*: the client's wall time of one report, answer included.
 * *heartbeat*: the same call with nothing in it, for comparison: HTTP, JSON, a transaction.
-* *suggestion*: the time of ``Suggester.suggest`` for the same numbers on the same history, in this process afterwards.
+* *suggestion*: what of it the sampler took, as the answer's ``Server-Timing`` says.
 * *service a trial*: call less suggestion, trial by trial.
 
-    python benchmarks/service_path.py [--trials 1000] [--database URL] [--no-record]
+    python benchmarks/service_path.py [--trials 1000] [--hold 1] [--database URL] [--no-record]
 """
 
 from __future__ import annotations
@@ -20,24 +21,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from machine import describe, record, spread
+from pydantic import BaseModel
 
-from lrsearch import Client, StudySpec
-from lrsearch.resolve import resolve
 from lrsearch.schedules import Schedule
-from lrsearch.search import Suggester
-from lrsearch.study import Assignment, LeaseRequest, Outcome, Point, Report, ReportRequest, Result
-from lrsearch.tasks.catalog import CATALOG
+from lrsearch.study import Assignment, Lease, LeaseRequest, Point, Report, ReportAnswer, ReportRequest, Result
 from lrsearch.tasks.least_squares import LeastSquares
 from lrsearch.trajectory import n_intervals
 
-HOLD = 8
 EVAL_EVERY = 20
 TARGETS = {"service": 5.0, "suggestion": 15.0}
 """Milliseconds a trial."""
@@ -51,7 +49,7 @@ SPEC = {
         "initial_lr": {"low": 0.01, "high": 4.0, "log": True},
         "warmup": {"low": 0, "high": "20%"},
     },
-    "sampler": {"name": "tpe", "seed": 0, "parallel": HOLD},
+    "sampler": {"name": "tpe", "seed": 0, "parallel": 8},
 }
 
 
@@ -104,75 +102,52 @@ def report_of(assignment: Assignment) -> Report:
     )
 
 
-def drive(client: Client, n_trials: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of every report that ended a trial, and of a heartbeat before each tenth of them."""
-    lease = client.lease(LeaseRequest(worker="bench", hold=HOLD, study="service-path"))
-    held = {assignment.trial: assignment for assignment in lease.assignments}
-    calls: list[float] = []
-    beats: list[float] = []
-    while held:
-        if len(calls) % 10 == 0:
-            begun = time.perf_counter()
-            client.report(lease.lease, ReportRequest())
-            beats.append(1e3 * (time.perf_counter() - begun))
-        assignment = held.pop(min(held))
-        request = ReportRequest(hold=HOLD, reports=(report_of(assignment),))
+def drive(client: httpx.Client, n_trials: int, hold: int) -> dict[str, list[float]]:
+    """Milliseconds: of every report that ended a trial, of its suggestion, and of a heartbeat before each tenth."""
+
+    def post(path: str, body: BaseModel) -> tuple[bytes, float, float]:
+        text = body.model_dump_json(exclude_unset=True)
         begun = time.perf_counter()
-        answer = client.report(lease.lease, request)
-        calls.append(1e3 * (time.perf_counter() - begun))
+        answer = client.post(path, content=text, headers={"content-type": "application/json"})
+        milliseconds = 1e3 * (time.perf_counter() - begun)
+        answer.raise_for_status()
+        return answer.content, milliseconds, float(answer.headers.get("server-timing", "=0").rpartition("=")[2])
+
+    content, _, _ = post("/v1/leases", LeaseRequest(worker="bench", hold=hold, study=SPEC["name"]))
+    lease = Lease.model_validate_json(content)
+    path = f"/v1/leases/{lease.lease}/reports"
+    held = {assignment.trial: assignment for assignment in lease.assignments}
+    times: dict[str, list[float]] = {"call": [], "suggestion": [], "heartbeat": []}
+    while held:
+        if len(times["call"]) % 10 == 0:
+            times["heartbeat"].append(post(path, ReportRequest())[1])
+        assignment = held.pop(min(held))
+        content, call, suggestion = post(path, ReportRequest(hold=hold, reports=(report_of(assignment),)))
+        times["call"].append(call)
+        times["suggestion"].append(suggestion)
+        answer = ReportAnswer.model_validate_json(content)
         if answer.rejected:
             raise SystemExit(f"rejected: {answer.rejected}")
         held |= {new.trial: new for new in answer.assignments if new.trial != assignment.trial}
-    if len(calls) != n_trials:
-        raise SystemExit(f"{len(calls)} trials were handed out instead of {n_trials}")
-    return calls, beats
-
-
-def suggestion_times(spec: StudySpec, history: Sequence[Outcome]) -> list[float]:
-    """Milliseconds of every suggestion on the history that the service had."""
-    suggester = Suggester(spec)
-    times = []
-    for number, outcome in enumerate(history):
-        begun = time.perf_counter()
-        params = suggester.suggest(number, history[:number])
-        times.append(1e3 * (time.perf_counter() - begun))
-        if params != outcome.params:
-            raise SystemExit(f"trial {number} was suggested otherwise by the service: {outcome.params} / {params}")
+    if len(times["call"]) != n_trials:
+        raise SystemExit(f"{len(times['call'])} trials were handed out instead of {n_trials}")
     return times
 
 
-def history_of(client: Client) -> list[Outcome]:
-    """What the service's suggestions saw, by number."""
-    outcomes: list[Outcome] = []
-    cursor: str | None = None
-    while True:
-        page = client.list_trials("service-path", limit=500, cursor=cursor)
-        outcomes += [Outcome(t.number, t.state, t.value, dict(t.params), t.origin) for t in page.items]
-        cursor = page.next
-        if cursor is None:
-            return outcomes
-
-
-def measure(n_trials: int, database: str) -> dict[str, Any]:
+def measure(n_trials: int, database: str, hold: int) -> dict[str, Any]:
     """One run: figures in milliseconds."""
-    spec = StudySpec.read(SPEC | {"budget": {"trials": n_trials}})
-    with server(database) as address, Client(address) as client:
-        client.create(spec)
-        calls, beats = drive(client, n_trials)
-        history = history_of(client)
-    suggestions = suggestion_times(resolve(spec, CATALOG["least-squares"]), history)
-    # the report that ended the n-th trial drew suggestion n + HOLD
-    drawn = [*suggestions[HOLD:], *[0.0] * HOLD]
-    service = [call - suggestion for call, suggestion in zip(calls, drawn, strict=True)]
-    tenth = max(1, n_trials // 10)
+    spec = SPEC | {"budget": {"trials": n_trials}}
+    with server(database) as address, httpx.Client(base_url=address, trust_env=False) as client:
+        client.post("/v1/studies", json=spec).raise_for_status()
+        times = drive(client, n_trials, hold)
+    times["service"] = [call - suggestion for call, suggestion in zip(times["call"], times["suggestion"], strict=True)]
+    tenth = max(2, n_trials // 10)
     return {
         "trials": n_trials,
+        "hold": hold,
         "database": database.partition(":")[0],
-        "heartbeat_ms": spread(beats),
-        "call_ms": spread(calls),
-        "suggestion_ms": spread(suggestions),
-        "service_ms": spread(service),
-        "last_tenth": {"suggestion_ms": spread(suggestions[-tenth:]), "service_ms": spread(service[-tenth:])},
+        **{f"{name}_ms": spread(values) for name, values in times.items()},
+        "last_tenth": {f"{name}_ms": spread(times[name][-tenth:]) for name in ("suggestion", "service")},
     }
 
 
@@ -180,12 +155,13 @@ def main() -> None:
     """Measure, print, record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--hold", type=int, default=1, help="trials held at once")
     parser.add_argument("--database", help="an empty database's URL; default: SQLite in a fresh folder")
     parser.add_argument("--no-record", action="store_true")
     told = parser.parse_args()
     machine = describe("lrsearch", "optuna", "sqlalchemy", "fastapi", "pydantic", "numpy")
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(told.trials, told.database or f"sqlite:///{Path(folder) / 'bench.db'}")
+        figures = measure(told.trials, told.database or f"sqlite:///{Path(folder) / 'bench.db'}", told.hold)
     print(*(f"{name}: {value}" for name, value in machine.items()), sep="\n")
     print(f"\n{told.trials} TPE trials over HTTP, {figures['database']}; milliseconds a trial")
     rows = [

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -66,6 +68,19 @@ class Ground:
         self.settings = settings or Settings()
         self._warm: dict[str, _Warm] = {}
         self._guard = threading.Lock()
+        self._spent_here = threading.local()
+
+    @property
+    def suggestion_seconds(self) -> float:
+        """Seconds that samplers took in this thread's last ``lease`` or ``report``."""
+        return float(getattr(self._spent_here, "suggestion", 0.0))
+
+    @contextmanager
+    def _suggesting(self) -> Iterator[None]:
+        """Adds the block's time to ``suggestion_seconds``."""
+        begun = time.perf_counter()
+        yield
+        self._spent_here.suggestion = self.suggestion_seconds + time.perf_counter() - begun
 
     def _sampler(self, study: Study) -> _Warm:
         """The study's sampler; called under the study's lock only."""

@@ -33,6 +33,7 @@ class Leases(Studies):
         Raises:
             NotFound: the request names a study that does not exist.
         """
+        self._spent_here.suggestion = 0.0
         with self.store.transaction() as tx:
             moment = tx.now()
             self._reap(tx)
@@ -215,7 +216,8 @@ class Leases(Studies):
         number = len(history)
         if not (self._room(tx, study, history) and warm.suggester.can_suggest(number, history)):
             return None
-        params = warm.suggester.suggest(number, history)
+        with self._suggesting():
+            params = warm.suggester.suggest(number, history)
         if params is None:
             return None
         return new_trial(study, number, params, warm.space.schedule(params), created_at=tx.now())

@@ -49,6 +49,7 @@ class Reports(Leases):
             Conflict: the lease is lost; ask for a new one.
             InvalidInput: a point names an epoch or seed that the trial does not have.
         """
+        self._spent_here.suggestion = 0.0
         with self.store.transaction() as tx:
             row = tx.leases.find(lease)
             if row is None:
@@ -65,7 +66,8 @@ class Reports(Leases):
                         Rejected(study=report.study, trial=report.trial, attempt=report.attempt, reason=str(reason))
                     )
             held = tx.trials.held(lease)
-            stopped = self._stop_held(tx, held)
+            studies = {name: tx.studies.find(name) for name in {name for name, _ in held}}
+            stopped = self._stop_held(tx, held, studies)
             directives += stopped
             told = {(directive.study, directive.trial) for directive in stopped}
             kept = [(name, trial) for name, trial in held if (name, trial.number) not in told]
@@ -74,7 +76,7 @@ class Reports(Leases):
             row = self._renewed(tx, row, hold, recipe)
             return ReportAnswer(
                 expires_at=row.expires_at,
-                assignments=(*self._unheard(tx, kept), *fresh),
+                assignments=(*self._unheard(tx, kept, studies), *fresh),
                 directives=tuple(directives),
                 rejected=tuple(rejected),
                 study_state=self._state_of(tx, row),
@@ -90,17 +92,18 @@ class Reports(Leases):
         tx.workers.seen(row.worker, tx.now())
         return dataclasses.replace(row, **new)
 
-    def _unheard(self, tx: Transaction, held: Held) -> list[Assignment]:
+    def _unheard(self, tx: Transaction, held: Held, studies: Mapping[str, Study | None]) -> list[Assignment]:
         """What a lease holds and has not reported on: repeated, so that a lost answer does no harm."""
         return [
-            self._assignment(tx, tx.studies.get(name), trial) for name, trial in held if trial.heard < trial.attempts
+            self._assignment(tx, study, trial)
+            for name, trial in held
+            if trial.heard < trial.attempts and (study := studies[name]) is not None
         ]
 
     @staticmethod
-    def _stop_held(tx: Transaction, held: Held) -> list[Directive]:
+    def _stop_held(tx: Transaction, held: Held, studies: Mapping[str, Study | None]) -> list[Directive]:
         """Tell a lease which of its trials were cancelled or paused, and take them from it."""
         directives = []
-        studies = {name: tx.studies.find(name) for name in {name for name, _ in held}}
         for name, trial in held:
             study = studies[name]
             paused = study is not None and study.state == "paused"
