@@ -5,6 +5,7 @@ The module is not called ``run``: importing it would put itself where the functi
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -104,6 +105,7 @@ def run(
     require_loop(written, train)
     with opened(database) as service:
         known = load(tasks) if train is None else {}
+        require_task(written, known)
         introduce(service, known)
         study, _ = service.create(written)
         return finish(service, study.name, train=train, tasks=known, on_event=on_event)
@@ -119,6 +121,15 @@ def require_loop(spec: StudySpec, train: Train | None) -> None:
         )
     if train is not None and not spec.external:
         raise InvalidInput(f"`train` goes with `task: external` (the spec's task is {spec.task})", field="task")
+
+
+def require_task(spec: StudySpec, tasks: Mapping[str, type[Task]]) -> None:
+    """Somebody here must train it: nobody else will come. Raises InvalidInput that names the nearest task."""
+    if spec.external or spec.task in tasks:
+        return
+    near = difflib.get_close_matches(spec.task, tasks, n=1)
+    advice = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(sorted(tasks))}; add yours with --task"
+    raise InvalidInput(f"there is no task `{spec.task}` here; {advice}", field="task")
 
 
 @contextmanager

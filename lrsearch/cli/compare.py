@@ -56,13 +56,14 @@ def _there(spec: ComparisonSpec, server: str, token: str | None) -> Comparison:
 
 
 def _here(spec: ComparisonSpec, tasks: list[str], database: str | None) -> Comparison:
-    from ..in_process import finish, introduce, load, opened
+    from ..in_process import finish, introduce, load, opened, require_task
     from ..launch import interruptible
     from .progress import Display, beside, comparison_words
 
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
     with interruptible(), opened(database) as service:
         known = load(tasks)
+        require_task(spec.spec, known)
         introduce(service, known)
         comparison, _ = service.compare(spec)
         with beside(Display(comparison.name), lambda: comparison_words(service.comparison(comparison.name))):

@@ -25,7 +25,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a study in this process, without a server. After Ctrl-C, the same command continues."""
-    from ..in_process import finish, introduce, load, opened, require_loop
+    from ..in_process import finish, introduce, load, opened, require_loop, require_task
     from ..launch import interruptible
     from ..spec_file import read_study
     from .progress import Display, beside, study_words
@@ -36,6 +36,7 @@ def run(
     require_loop(spec, None)
     with interruptible(), opened(database) as service:
         known = load(tasks or ())
+        require_task(spec, known)
         introduce(service, known)
         study, _ = service.create(spec)
         complain([f"{study.name}: {cost_words(service.cost(study.spec))}"])

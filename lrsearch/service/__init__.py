@@ -13,6 +13,7 @@ from ..trajectory import count_epochs, n_intervals
 from .catalog import Catalog, catalog
 from .comparisons import Comparisons
 from .ground import Settings
+from .studies import MAX_KEYED
 
 MAX_COUNTED = 20_000
 """Epochs beyond this are not counted for a preview of the cost."""
@@ -100,7 +101,8 @@ class Service(Comparisons):
                 adaptive = True
         assert probe is not None
         asked = trials * n_intervals(probe, updates) * resolved.n_seeds
-        if adaptive:
+        long = not resolved.external and probe.clock(updates).horizon * trials > MAX_KEYED
+        if adaptive or long:
             return Cost(trials=trials, epochs_asked=asked, epochs_distinct=None)
         asked, distinct = count_epochs(schedules, updates)
         return Cost(

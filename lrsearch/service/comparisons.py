@@ -34,7 +34,7 @@ class Comparisons(Trials):
             The comparison, and whether it is new.
         """
         request = {"compare": spec.model_dump(mode="json")}
-        with self.store.transaction() as tx:
+        with self._writing() as tx:
             if answer := self._answered(tx, Comparison, key, owner, request):
                 return answer, True
             name = spec.name or self._free_comparison_name(tx, spec.spec.task)

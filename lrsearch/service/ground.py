@@ -28,11 +28,11 @@ class Settings:
 
     Attributes:
         lease_seconds: how long a worker may be silent before its trials are handed to others, > 0.
-        max_attempts: how often a trial is handed out before it is given up as failed, >= 1.
+        max_lost: how many of a trial's workers may be lost before it is given up as failed, >= 1.
     """
 
     lease_seconds: float = 60.0
-    max_attempts: int = 5
+    max_lost: int = 5
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -68,22 +68,35 @@ class Ground:
         self.settings = settings or Settings()
         self._warm: dict[str, _Warm] = {}
         self._guard = threading.Lock()
-        self._spent_here = threading.local()
+        self._here = threading.local()
 
     @property
     def suggestion_seconds(self) -> float:
         """Seconds that samplers took in this thread's last ``lease`` or ``report``."""
-        return float(getattr(self._spent_here, "suggestion", 0.0))
+        return float(getattr(self._here, "suggestion", 0.0))
 
     @contextmanager
     def _suggesting(self) -> Iterator[None]:
         """Adds the block's time to ``suggestion_seconds``."""
         begun = time.perf_counter()
         yield
-        self._spent_here.suggestion = self.suggestion_seconds + time.perf_counter() - begun
+        self._here.suggestion = self.suggestion_seconds + time.perf_counter() - begun
+
+    @contextmanager
+    def _writing(self) -> Iterator[Transaction]:
+        """A transaction that changes something; if it fails, samplers forget what they saw in it."""
+        self._here.touched = set()
+        try:
+            with self.store.transaction() as tx:
+                yield tx
+        except BaseException:
+            for name in self._here.touched:
+                self._forget(name)
+            raise
 
     def _sampler(self, study: Study) -> _Warm:
         """The study's sampler; called under the study's lock only."""
+        self._here.touched.add(study.name)
         with self._guard:
             warm = self._warm.get(study.name)
             if warm is None or warm.created_at != study.created_at:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from ..store import LeaseRow, Transaction
@@ -14,7 +14,7 @@ from ..trajectory import n_intervals
 from .standing import seeds_for
 from .studies import Studies, new_trial
 
-LOST_TOO_OFTEN = "the workers that held it were lost {attempts} times; the last one was {worker}"
+LOST_TOO_OFTEN = "the workers that held it were lost {times} times; the last one was {worker}"
 
 
 GIVEN = ("lease", "attempts", "worker", "state", "started_at")
@@ -33,12 +33,12 @@ class Leases(Studies):
         Raises:
             NotFound: the request names a study that does not exist.
         """
-        self._spent_here.suggestion = 0.0
-        with self.store.transaction() as tx:
+        self._here.suggestion = 0.0
+        with self._writing() as tx:
             moment = tx.now()
             self._reap(tx)
             self._meet(tx, request)
-            before = [held for old in tx.leases.of_worker(request.worker) for held in self._end_lease(tx, old.lease)]
+            before = [held for old in tx.leases.of_worker(request.worker) for held in self._take_over(tx, old)]
             row = LeaseRow(
                 lease=secrets.token_hex(16),
                 worker=request.worker,
@@ -65,14 +65,14 @@ class Leases(Studies):
 
     def release(self, lease: str) -> None:
         """End a lease: what it held is handed to others. Ending it twice is the same as once."""
-        with self.store.transaction() as tx:
+        with self._writing() as tx:
             if tx.leases.find(lease) is None and not tx.leases.was(lease):
                 tx.leases.get(lease)
-            self._end_lease(tx, lease)
+            self._end_lease(tx, lease, lost=lambda trial: False)
 
     def reap(self) -> None:
         """Hand back what silent workers hold; called now and then, and by every lease."""
-        with self.store.transaction() as tx:
+        with self._writing() as tx:
             self._reap(tx)
 
     def workers(self) -> list[Worker]:
@@ -108,22 +108,32 @@ class Leases(Studies):
 
     def _reap(self, tx: Transaction) -> None:
         for row in tx.leases.expired(tx.now()):
-            self._end_lease(tx, row.lease)
+            self._end_lease(tx, row.lease, lost=lambda trial: True)
 
-    def _end_lease(self, tx: Transaction, lease: str) -> list[tuple[str, int]]:
-        """End a lease and queue what it held; a trial lost too often fails."""
+    def _take_over(self, tx: Transaction, old: LeaseRow) -> list[tuple[str, int]]:
+        """End a worker's earlier lease: it began anew, unless it only repeats a call that was just answered."""
+        silent = tx.now() - (old.expires_at - timedelta(seconds=self.settings.lease_seconds))
+        begun_anew = silent > timedelta(seconds=self.settings.heartbeat_seconds)
+        return self._end_lease(tx, old.lease, lost=lambda trial: begun_anew or trial.heard == trial.attempts)
+
+    def _end_lease(self, tx: Transaction, lease: str, *, lost: Callable[[Trial], bool]) -> list[tuple[str, int]]:
+        """End a lease and queue what it held; a trial whose workers were ``lost`` too often fails."""
         held = tx.trials.let_go(lease)
         tx.leases.delete(lease)
         for name, number in held:
             trial = tx.trials.get(name, number)
-            if trial.attempts >= self.settings.max_attempts and trial.purpose is not None:
-                study = tx.studies.get(name, lock=True)
-                self._give_up(tx, study, trial)
+            if trial.purpose is None or not lost(trial):
+                continue
+            trial = trial.model_copy(update={"lost": trial.lost + 1})
+            if trial.lost < self.settings.max_lost:
+                tx.trials.change(name, number, lost=trial.lost)
+            else:
+                self._give_up(tx, tx.studies.get(name, lock=True), trial)
         return held
 
     def _give_up(self, tx: Transaction, study: Study, trial: Trial) -> None:
         """A trial whose workers were lost too often: failed, or unconfirmed."""
-        error = LOST_TOO_OFTEN.format(attempts=trial.attempts, worker=trial.worker)
+        error = LOST_TOO_OFTEN.format(times=trial.lost, worker=trial.worker)
         if trial.purpose == "trial":
             self._end_trial(tx, study, trial, state="failed", error=error)
         else:
@@ -162,7 +172,8 @@ class Leases(Studies):
             its_recipe = json.dumps(study.spec.recipe(), sort_keys=True)
             if recipe and its_recipe != recipe:
                 continue
-            given = self._hand_out_of(tx, row, study, wanted - len(assignments))
+            own = [number for study_name, number in first if study_name == name]
+            given = self._hand_out_of(tx, row, study, wanted - len(assignments), own)
             if given:
                 recipe = its_recipe
                 assignments += given
@@ -180,12 +191,16 @@ class Leases(Studies):
             study = self._resolve_late(tx, study)
         return study if study.state in ("queued", "running") and study.resolved else None
 
-    def _hand_out_of(self, tx: Transaction, row: LeaseRow, study: Study, wanted: int) -> list[Assignment]:
+    def _hand_out_of(
+        self, tx: Transaction, row: LeaseRow, study: Study, wanted: int, first: Sequence[int]
+    ) -> list[Assignment]:
+        """Up to ``wanted`` trials of one study: those numbered in ``first`` if they are free, then by number."""
         assignments: list[Assignment] = []
         busy = tx.trials.running_keys(study.comparison) if study.comparison is not None else set()
         if study.state == "queued":
             study = tx.studies.change(study.name, state="running", started_at=study.started_at or tx.now())
-        for trial in tx.trials.to_hand_out(study.name, limit=wanted + len(busy)):
+        free = tx.trials.to_hand_out(study.name, limit=wanted + len(busy) + max(first, default=0))
+        for trial in sorted(free, key=lambda trial: (trial.number not in first, trial.number)):
             if len(assignments) < wanted and not self._must_wait(tx, study, trial, busy):
                 given = self._given(tx, row, trial)
                 tx.trials.change(study.name, trial.number, **{name: getattr(given, name) for name in GIVEN})

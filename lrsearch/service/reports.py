@@ -49,8 +49,8 @@ class Reports(Leases):
             Conflict: the lease is lost; ask for a new one.
             InvalidInput: a point names an epoch or seed that the trial does not have.
         """
-        self._spent_here.suggestion = 0.0
-        with self.store.transaction() as tx:
+        self._here.suggestion = 0.0
+        with self._writing() as tx:
             row = tx.leases.find(lease)
             if row is None:
                 if tx.leases.was(lease):
@@ -100,13 +100,14 @@ class Reports(Leases):
             if trial.heard < trial.attempts and (study := studies[name]) is not None
         ]
 
-    @staticmethod
-    def _stop_held(tx: Transaction, held: Held, studies: Mapping[str, Study | None]) -> list[Directive]:
+    def _stop_held(self, tx: Transaction, held: Held, studies: Mapping[str, Study | None]) -> list[Directive]:
         """Tell a lease which of its trials were cancelled or paused, and take them from it."""
         directives = []
         for name, trial in held:
             study = studies[name]
             paused = study is not None and study.state == "paused"
+            if study is not None and study.state == "running" and trial.purpose == "trial":
+                directives += self._stop_long(tx, study, trial)
             if trial.purpose is not None and not paused:
                 continue
             changes = {"state": "queued"} if trial.purpose == "trial" else {}
@@ -132,6 +133,8 @@ class Reports(Leases):
         points = [placed(study, trial, seeds, point) for point in report.points]
         last = self._last(tx, study, trial, seeds)
         done = min((last[seed].epoch or 0 if seed in last else 0) for seed in seeds)
+        follow(trial, points, last)
+        ending = self._ending(study, trial, report.result, last)
         changes = self._add_points(tx, study, trial, points, last)
         if trial.purpose == "trial" and (epoch := self._pruned_at(tx, study, trial, seeds, done)) is not None:
             tx.points.cut(study.name, trial.number, after=epoch)
@@ -139,12 +142,13 @@ class Reports(Leases):
             changes["metrics"] = mean_metrics(list(last.values()))
             self._end_trial(tx, study, trial, state="pruned", **changes)
             return [Directive(study=study.name, trial=trial.number, do="stop", why="pruned")]
-        if trial.purpose == "trial" and self._too_long(tx, study, trial):
-            error = f"it ran for longer than limits.trial_hours = {study.spec.limits.trial_hours:g}"
-            self._end_trial(tx, study, trial, state="failed", error=error, **changes)
-            return [Directive(study=study.name, trial=trial.number, do="stop", why="failed")]
         if report.result is not None:
-            self._finish(tx, study, trial, report.result, last, changes)
+            if ending is None and changes:
+                tx.trials.change(study.name, trial.number, **changes)
+            if ending is None:
+                self._close_extra(tx, study, trial, last if report.result.state == "completed" else {})
+            else:
+                self._end_trial(tx, study, trial, **(changes | ending))
         elif changes:
             tx.trials.change(study.name, trial.number, **changes)
         return []
@@ -173,7 +177,7 @@ class Reports(Leases):
     def _add_points(
         tx: Transaction, study: Study, trial: Trial, points: Sequence[Point], last: dict[int, Point]
     ) -> dict[str, Any]:
-        """Store points; answers how the trial changes by them, and brings ``last`` forward.
+        """Store points, which end in ``last``; answers how the trial changes by them.
 
         An epoch that an earlier attempt had reported is a repeated one.
         """
@@ -181,7 +185,6 @@ class Reports(Leases):
         if not points:
             return changes
         assert trial.purpose is not None
-        follow(trial, points, last)
         metric = study.spec.objective.metric or ""
         values = [point.metrics.get(metric) for point in points]
         fresh, again = tx.points.add(study.name, trial.number, trial.purpose, trial.attempts, points, values)
@@ -218,33 +221,23 @@ class Reports(Leases):
                 return epoch
         return None
 
-    @staticmethod
-    def _too_long(tx: Transaction, study: Study, trial: Trial) -> bool:
+    def _stop_long(self, tx: Transaction, study: Study, trial: Trial) -> list[Directive]:
+        """End a trial that runs for longer than the study's limits allow, even if its worker only says it is alive."""
         hours = study.spec.limits.trial_hours
-        return (
-            hours is not None and trial.started_at is not None and tx.now() - trial.started_at > timedelta(hours=hours)
-        )
+        if hours is None or trial.started_at is None or tx.now() - trial.started_at <= timedelta(hours=hours):
+            return []
+        error = f"it ran for longer than limits.trial_hours = {hours:g}"
+        self._end_trial(tx, study, trial, state="failed", error=error)
+        return [Directive(study=study.name, trial=trial.number, do="stop", why="failed")]
 
-    def _finish(  # noqa: PLR0917  # what a result is judged by
-        self,
-        tx: Transaction,
-        study: Study,
-        trial: Trial,
-        result: Result,
-        last: Mapping[int, Point],
-        changes: dict[str, Any],
-    ) -> None:
-        """Take a result: the trial ends, and the study with it if it was the last."""
-        if trial.purpose != "trial":
-            if changes:
-                tx.trials.change(study.name, trial.number, **changes)
-            self._close_extra(tx, study, trial, last if result.state == "completed" else {})
-            return
+    @staticmethod
+    def _ending(study: Study, trial: Trial, result: Result | None, last: Mapping[int, Point]) -> dict[str, Any] | None:
+        """How a result ends a trial; None while there is no result, or where it ends other work than the trial."""
+        if result is None or trial.purpose != "trial":
+            return None
         if result.state == "completed":
-            ending = completion(study, trial, last, result.value)
-        else:
-            ending = {"state": result.state, "error": result.error, "diverged_at": result.diverged_at}
-        self._end_trial(tx, study, trial, **(changes | ending))
+            return completion(study, trial, last, result.value)
+        return {"state": result.state, "error": result.error, "diverged_at": result.diverged_at}
 
 
 def completion(study: Study, trial: Trial, last: Mapping[int, Point], value: float | None) -> dict[str, Any]:
@@ -262,8 +255,9 @@ def completion(study: Study, trial: Trial, last: Mapping[int, Point], value: flo
     metric = study.spec.objective.metric or ""
     seeds = seeds_for(study, trial)
     if study.spec.external:
-        values = [last[seed].metrics.get(metric) for seed in seeds if seed in last] if value is None else [value]
-        if not values:
+        reported = [last[seed].metrics for seed in seeds if seed in last]
+        values = [metrics.get(metric) for metrics in reported] if value is None else [value]
+        if value is None and not any(metric in metrics for metrics in reported):
             return {"state": "failed", "error": f"it ended without reporting the metric `{metric}`"}
     else:
         end = n_intervals(trial.schedule, study.updates_per_epoch)
@@ -271,8 +265,8 @@ def completion(study: Study, trial: Trial, last: Mapping[int, Point], value: flo
         if missing:
             raise Refused(f"not complete: seed {missing[0]} has not reported epoch {end}")
         if any(metric not in last[seed].metrics for seed in seeds):
-            reported = ", ".join(last[seeds[0]].metrics)
-            return {"state": "failed", "error": f"the metric `{metric}` was not reported; reported were {reported}"}
+            names = ", ".join(last[seeds[0]].metrics)
+            return {"state": "failed", "error": f"the metric `{metric}` was not reported; reported were {names}"}
         values = [last[seed].metrics.get(metric) for seed in seeds]
     mean = mean_of(values)
     if mean is None:

@@ -139,6 +139,7 @@ class Standing(Ground):
         """End a study: what was still to be trained is cancelled, what is held is told so at its next report."""
         tx.trials.cancel_open(study.name, tx.now())
         tx.studies.change(study.name, state=state, error=error, finished_at=tx.now())
+        self._forget(study.name)
         if study.comparison is not None:
             self._advance_comparison(tx, study.comparison)
 

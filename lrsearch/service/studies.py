@@ -13,6 +13,8 @@ from ..trajectory import plan_key
 from .ground import Ground, differing
 from .standing import Standing
 
+MAX_KEYED = 1_000_000
+"""Schedules of more updates get no plan key: computing one would hold up everybody."""
 NOBODY_OFFERS = "no worker has offered the task `{task}` yet; the study starts when one does"
 
 
@@ -35,7 +37,7 @@ class Studies(Standing, Ground):
             Conflict: a study of this name has another spec.
         """
         request = {"create": spec.model_dump(mode="json")}
-        with self.store.transaction() as tx:
+        with self._writing() as tx:
             if answer := self._answered(tx, Study, key, owner, request):
                 return answer, True
             if spec.name is not None and (found := tx.studies.find(spec.name)) is not None:
@@ -98,9 +100,8 @@ class Studies(Standing, Ground):
             complete = study.model_copy(update={"spec": resolved, "updates_per_epoch": updates, "resolved": True})
             baselines = baseline_trials(complete, space)
         except InvalidInput as error:
-            return tx.studies.change(
-                study.name, state="failed", error=f"the spec does not fit the task: {error}", finished_at=tx.now()
-            )
+            self._end(tx, study, "failed", f"the spec does not fit the task: {error}"[:2000])
+            return tx.studies.get(study.name)
         tx.trials.add(study.name, baselines)
         return tx.studies.change(study.name, spec=resolved, updates_per_epoch=updates, resolved=True, warnings=())
 
@@ -123,14 +124,17 @@ class Studies(Standing, Ground):
         Raises:
             Conflict: every cell of its grid is done, or it was cancelled or failed.
         """
-        with self.store.transaction() as tx:
+        with self._writing() as tx:
             study = tx.studies.get(name, lock=True)
             changes: dict[str, Any] = {}
             if patch.labels is not None:
                 changes["labels"] = patch.labels
             if patch.budget is not None:
                 changes["budget"] = study.spec.budget.model_copy(update=patch.budget.model_dump(exclude_unset=True))
-            study = tx.studies.change(name, spec=study.spec.model_copy(update=changes))
+            spec = study.spec.model_copy(update=changes)
+            if study.resolved:
+                spec = resolve(spec, None if spec.external else self._offer(tx, spec.task))
+            study = tx.studies.change(name, spec=spec)
             if patch.budget is not None and study.state in ENDED:
                 if study.state != "completed":
                     raise Conflict(f"study `{name}` is {study.state}: only a completed study goes on")
@@ -150,7 +154,7 @@ class Studies(Standing, Ground):
         return self._move(name, ("paused",), "queued", "resume")
 
     def _move(self, name: str, allowed: tuple[str, ...], state: str, verb: str) -> Study:
-        with self.store.transaction() as tx:
+        with self._writing() as tx:
             study = tx.studies.get(name, lock=True)
             if study.state == state:
                 return self._standing(tx, study)
@@ -162,7 +166,7 @@ class Studies(Standing, Ground):
 
     def cancel(self, name: str) -> Study:
         """Stop a study now; its results stay. A cancelled study stays as it is; a finished one is a Conflict."""
-        with self.store.transaction() as tx:
+        with self._writing() as tx:
             study = tx.studies.get(name, lock=True)
             if study.state == "cancelled":
                 return self._standing(tx, study)
@@ -177,11 +181,13 @@ class Studies(Standing, Ground):
         Raises:
             Conflict: it is running; cancel or pause it first.
         """
-        with self.store.transaction() as tx:
+        with self._writing() as tx:
             study = tx.studies.get(name, lock=True)
             if study.state == "running":
                 raise Conflict(f"study `{name}` is running: cancel it first")
             tx.studies.delete(name)
+            if study.comparison is not None:
+                self._advance_comparison(tx, study.comparison)
         self._forget(name)
 
 
@@ -208,5 +214,6 @@ def new_trial(study: Study, number: int, params: Any, schedule: Any, **fields: A
     """A trial that is to be trained."""
     spec = study.spec
     known = spec.updates is not None or study.updates_per_epoch is not None
-    key = plan_key(spec.recipe(), spec.seeds()[0], schedule, study.updates_per_epoch) if known else None
+    short = known and schedule.clock(study.updates_per_epoch).horizon <= MAX_KEYED
+    key = plan_key(spec.recipe(), spec.seeds()[0], schedule, study.updates_per_epoch) if short else None
     return Trial(number=number, params=params, schedule=schedule, plan_key=key, **({"purpose": "trial"} | fields))

@@ -44,7 +44,7 @@ class Trials(Reports):
             Conflict: the study was cancelled or failed, or its budget leaves no room for a trial to train.
         """
         stated = {"trial": name, **request.model_dump(mode="json")}
-        with self.store.transaction() as tx:
+        with self._writing() as tx:
             study = tx.studies.get(name, lock=True)
             if answer := self._answered(tx, Trial, key, study.owner, stated):
                 return answer
@@ -89,7 +89,7 @@ class Trials(Reports):
 
     def cancel_trial(self, name: str, number: int) -> Trial:
         """Stop one trial; cancelling it twice is the same as once. Raises Conflict if it has ended otherwise."""
-        with self.store.transaction() as tx:
+        with self._writing() as tx:
             study = tx.studies.get(name, lock=True)
             trial = tx.trials.get(name, number)
             if trial.terminal and trial.state != "cancelled":

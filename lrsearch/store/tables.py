@@ -82,7 +82,7 @@ LABELS = Table("labels", METADATA, LabelColumns)
 
 
 class TrialColumns(TypedColumns):
-    """A trial. ``rest``: values, metrics, error, diverged_at, retry_of, confirmed, test.
+    """A trial. ``rest``: values, metrics, error, diverged_at, retry_of, confirmed, test, lost.
 
     ``params`` are read by themselves for every trial of a study, and ``schedule`` never changes: both are apart.
     """

@@ -104,6 +104,8 @@ class Trial(Frozen):
     """Who holds it."""
     heard: Annotated[int, Field(exclude=True)] = 0
     """The newest attempt that has reported."""
+    lost: Annotated[int, Field(exclude=True)] = 0
+    """How many of its workers were lost."""
 
     @property
     def terminal(self) -> bool:

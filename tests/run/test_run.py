@@ -154,3 +154,8 @@ def test_a_task_of_your_own(tmp_path: Path) -> None:
         name = "ours"
 
     assert lrsearch.run(SPEC | {"name": "ours", "task": "ours"}, tasks=[Ours]).study.state == "completed"
+
+
+def test_a_task_that_nobody_here_trains_is_said_at_once() -> None:
+    with pytest.raises(InvalidInput, match="did you mean `digits-cnn`"):
+        lrsearch.run({"task": "digits-cnnn", "epochs": 1, "space": {"family": "cosine"}})

@@ -69,3 +69,21 @@ def test_external_studies_and_twins_are_refused(compared, spec):
     external = spec(task="external", objective={"metric": "m", "direction": "minimize"}).model_dump(mode="json")
     with pytest.raises(InvalidInput):
         compared(spec=external)
+
+
+def test_a_comparison_ends_when_its_last_open_arm_is_deleted(service, toy, compared):
+    toy().ask(hold=0)
+    service.compare(compared(repeats=1))
+    first, *others = service.comparison("c").studies
+    for name in others:
+        service.cancel(name)
+    service.delete(first)
+    assert service.comparison("c").state == "cancelled"
+
+
+def test_a_comparison_that_does_not_fit_its_late_task_fails(service, toy, compared):
+    spec = compared(repeats=1).model_dump(mode="json")
+    spec["spec"]["objective"] = {"metric": "nothing_like_it"}
+    service.compare(ComparisonSpec.read(spec))
+    toy().ask()
+    assert service.comparison("c").state == "failed"

@@ -80,7 +80,7 @@ def test_completing_twice_is_once(service, toy, spec):
 
 
 def test_silence_hands_trials_to_others_and_too_much_of_it_fails_them(store, toy, spec):
-    service = Service(store, Settings(lease_seconds=0.05, max_attempts=3))
+    service = Service(store, Settings(lease_seconds=0.05, max_lost=3))
     service.create(spec(sampler="random", budget={"trials": 1}))
     for attempt in (1, 2, 3):
         worker = toy(f"w{attempt}")
@@ -253,3 +253,87 @@ def test_a_trial_can_be_added_to_a_running_study(service, toy, spec):
     service.add_trial("s", TrialRequest(params={"initial_lr": 0.5}))
     worker.finish()
     assert worker.held[0].params == {"initial_lr": 0.5}
+
+
+def test_what_is_handed_back_is_not_lost(service, toy, spec):
+    service.create(spec(sampler="random", budget={"trials": 1}))
+    worker = toy()
+    for _ in range(8):
+        worker.ask()  # the same call again
+    for _ in range(8):
+        worker.ask()
+        service.release(worker.lease.lease)
+    assert service.trial("s", 0).state == "queued"
+    worker.work()
+    assert service.trial("s", 0).state == "completed"
+
+
+def test_a_worker_that_keeps_beginning_anew_is_lost_each_time(service, toy, spec):
+    service.create(spec(sampler="random", budget={"trials": 1}))
+    worker = toy()
+    for _ in range(5):
+        (assignment,) = worker.ask()
+        worker.say(worker.told(assignment, upto=1))
+    worker.ask()
+    assert "lost 5 times" in service.trial("s", 0).error
+
+
+def test_a_takeover_gets_its_own_trials(service, toy, spec):
+    service.create(spec(**RANDOM))
+    one, two = toy("a"), toy("b")
+    one.ask(hold=2)
+    (mine,) = two.ask()
+    service.release(one.lease.lease)
+    (again,) = two.ask()
+    assert (again.trial, again.attempt) == (mine.trial, 2)
+
+
+def test_a_report_that_is_refused_teaches_the_sampler_nothing(store, toy, spec):
+    fields = {"sampler": {"name": "tpe", "parallel": 2}, "budget": {"trials": 25}, "epochs": 1}
+    values = []
+    for name in ("calm", "hurt"):
+        service = Service(store)
+        service.create(spec(name=name, **fields))
+        worker = toy()
+        worker.service = service
+        worker.ask(hold=2, study=name)
+        if name == "hurt":
+            first, second = worker.held
+            lie = Point(epoch=1, metrics={"val_loss": -9.0})
+            done = Result(state="completed")
+            bad = Report(study=name, trial=second.trial, attempt=1, points=(Point(epoch=99, metrics={}),))
+            with pytest.raises(InvalidInput):
+                worker.say(Report(study=name, trial=first.trial, attempt=1, points=(lie,), result=done), bad)
+        while worker.held:
+            worker.finish(hold=2)
+        values.append([(trial.params, trial.value) for trial in service.trials(name).items])
+    assert values[0] == values[1]
+
+
+def test_a_refused_result_stores_nothing_of_its_report(service, toy, spec):
+    service.create(spec(**RANDOM))
+    worker = toy()
+    (assignment,) = worker.ask()
+    early = worker.told(assignment, upto=2, result=Result(state="completed"))
+    assert "not complete" in worker.say(early).rejected[0].reason
+    assert service.curve("s", 0) == []
+    assert service.trial("s", 0).epochs.trained == 0
+
+
+def test_an_external_metric_that_is_never_reported_fails(service, toy, spec):
+    service.create(spec(task="external", objective={"metric": "score", "direction": "maximize"}))
+    lease = service.lease(LeaseRequest(worker="me", hold=1, study="s"))
+    point = Point(epoch=1, metrics={"loss": 1.0})
+    report = Report(study="s", trial=0, attempt=1, points=(point,), result=Result(state="completed"))
+    service.report(lease.lease, ReportRequest(reports=(report,)))
+    assert service.trial("s", 0).state == "failed"
+    assert "score" in service.trial("s", 0).error
+
+
+def test_a_trial_that_only_lives_is_ended_by_its_limit(service, toy, spec):
+    service.create(spec(**RANDOM, limits={"trial_hours": 1e-5}))
+    worker = toy()
+    worker.ask()
+    time.sleep(0.1)
+    assert [(d.do, d.why) for d in worker.say(hold=0).directives] == [("stop", "failed")]
+    assert "trial_hours" in service.trial("s", 0).error

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from lrsearch.errors import Conflict, InvalidInput, NotFound
@@ -206,3 +208,21 @@ def test_epochs_and_hours_bound_a_study(service, toy, spec):
     assert study.state == "completed"
     assert study.progress.epochs.trained == 6
     assert study.progress.trials == {"completed": 2}
+
+
+def test_a_budget_is_never_without_end(service, toy, spec):
+    toy().ask(hold=0)
+    service.create(spec())
+    patched = service.patch("s", StudyPatch.read({"budget": {"trials": None}}))
+    assert patched.spec.budget.trials == 32
+
+
+def test_long_horizons_hold_nobody_up(service, toy, spec):
+    toy().ask(hold=0)
+    baselines = [{"family": "constant", "initial_lr": 0.1}]
+    fields = {"epochs": None, "updates": 10**9, "eval_every": 10**5, "baselines": baselines}
+    begun = time.monotonic()
+    service.create(spec(**fields))
+    assert service.cost(spec(**fields)).epochs_distinct is None
+    assert time.monotonic() - begun < 5
+    assert service.trial("s", 0).plan_key is None
