@@ -14,7 +14,6 @@ from . import cursors
 from .columns import from_json, to_json
 from .fields import checked, plain
 from .noun import Noun
-from .studies import OPEN
 from .tables import COMPARISONS, STUDIES
 
 PLAIN = ("name", "owner", "state", "created_at")
@@ -70,11 +69,6 @@ class Comparisons(Noun):
         rows = self._connection.execute(statement).all()
         following = cursors.write("comparisons", (rows[limit - 1].id,)) if len(rows) > limit else None
         return Page[Comparison](items=tuple(map(self._comparison, rows[:limit])), next=following)
-
-    def open_names(self) -> list[str]:
-        """The names of the comparisons that are queued or running, oldest first."""
-        statement = select(COMPARISONS.c.name).where(COMPARISONS.c.state.in_(OPEN)).order_by(COMPARISONS.c.id)
-        return list(self._connection.execute(statement).scalars())
 
     def _comparison(self, row: Row[*tuple[Any, ...]]) -> Comparison:
         columns = row._mapping

@@ -75,7 +75,7 @@ def test_a_study_of_an_unknown_comparison_is_refused(store, study):
         tx.studies.add(study("s", comparison="nobody"))
 
 
-def test_pages_and_open_names(store, comparison):
+def test_pages(store, comparison):
     states = ["queued", "completed", "running", "failed", "queued"]
     with store.transaction() as tx:
         for n, state in enumerate(states):
@@ -84,4 +84,3 @@ def test_pages_and_open_names(store, comparison):
         assert [its.name for its in first.items] == ["c4", "c3", "c2"]
         second = tx.comparisons.page(limit=3, cursor=first.next)
         assert ([its.name for its in second.items], second.next) == (["c1", "c0"], None)
-        assert tx.comparisons.open_names() == ["c0", "c2", "c4"]
