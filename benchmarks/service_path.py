@@ -1,16 +1,17 @@
 """What the service costs a trial: TPE on least-squares through the HTTP path, suggestions counted apart.
 
-A real server process (``lrsearch serve``) and one client, which holds trials as a worker does and reports them one
-after the other, each with its points and its result in one call; the answer hands out the next trial. The client trains
-nothing: a trial's value is worked out from its schedule beforehand, by the task's own recursion, and is not part of any
-figure.
+A real server process (``lrsearch serve``) and one client, which reports as a worker does: what it holds is trained side
+by side and ends together, so one call brings the points and results of all of it, and the answer hands out as many
+again. TPE has 8 trials in flight unless told otherwise; ``--hold 1`` is the worst case, one call a trial. The client
+trains nothing: a trial's value is worked out from its schedule beforehand, by the task's own recursion, and is not part
+of any figure.
 
-* *call*: the client's wall time of one report, answer included.
+* *call*: the client's wall time of one report, answer included, over the trials it brought.
 * *heartbeat*: the same call with nothing in it, for comparison: HTTP, JSON, a transaction.
-* *suggestion*: what of it the sampler took, as the answer's ``Server-Timing`` says.
-* *service a trial*: call less suggestion, trial by trial.
+* *suggestion*: what of it the sampler took, as the answer's ``Server-Timing`` says, over the same trials.
+* *service*: call less suggestion.
 
-    python benchmarks/service_path.py [--trials 1000] [--hold 1] [--database URL] [--no-record]
+    python benchmarks/service_path.py [--trials 1000] [--hold 8] [--database URL] [--no-record]
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def report_of(assignment: Assignment) -> Report:
 
 
 def drive(client: httpx.Client, n_trials: int, hold: int) -> dict[str, list[float]]:
-    """Milliseconds: of every report that ended a trial, of its suggestion, and of a heartbeat before each tenth."""
+    """Milliseconds a trial of every report and its suggestions, and of a heartbeat before every tenth report."""
 
     def post(path: str, body: BaseModel) -> tuple[bytes, float, float]:
         text = body.model_dump_json(exclude_unset=True)
@@ -116,21 +117,22 @@ def drive(client: httpx.Client, n_trials: int, hold: int) -> dict[str, list[floa
     content, _, _ = post("/v1/leases", LeaseRequest(worker="bench", hold=hold, study=SPEC["name"]))
     lease = Lease.model_validate_json(content)
     path = f"/v1/leases/{lease.lease}/reports"
-    held = {assignment.trial: assignment for assignment in lease.assignments}
+    held = lease.assignments
     times: dict[str, list[float]] = {"call": [], "suggestion": [], "heartbeat": []}
+    done = 0
     while held:
         if len(times["call"]) % 10 == 0:
             times["heartbeat"].append(post(path, ReportRequest())[1])
-        assignment = held.pop(min(held))
-        content, call, suggestion = post(path, ReportRequest(hold=hold, reports=(report_of(assignment),)))
-        times["call"].append(call)
-        times["suggestion"].append(suggestion)
+        content, call, suggestion = post(path, ReportRequest(hold=hold, reports=tuple(map(report_of, held))))
+        times["call"].append(call / len(held))
+        times["suggestion"].append(suggestion / len(held))
+        done += len(held)
         answer = ReportAnswer.model_validate_json(content)
         if answer.rejected:
             raise SystemExit(f"rejected: {answer.rejected}")
-        held |= {new.trial: new for new in answer.assignments if new.trial != assignment.trial}
-    if len(times["call"]) != n_trials:
-        raise SystemExit(f"{len(times['call'])} trials were handed out instead of {n_trials}")
+        held = answer.assignments
+    if done != n_trials:
+        raise SystemExit(f"{done} trials were handed out instead of {n_trials}")
     return times
 
 
@@ -141,7 +143,7 @@ def measure(n_trials: int, database: str, hold: int) -> dict[str, Any]:
         client.post("/v1/studies", json=spec).raise_for_status()
         times = drive(client, n_trials, hold)
     times["service"] = [call - suggestion for call, suggestion in zip(times["call"], times["suggestion"], strict=True)]
-    tenth = max(2, n_trials // 10)
+    tenth = max(2, len(times["call"]) // 10)
     return {
         "trials": n_trials,
         "hold": hold,
@@ -155,7 +157,7 @@ def main() -> None:
     """Measure, print, record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--hold", type=int, default=1, help="trials held at once")
+    parser.add_argument("--hold", type=int, default=8, help="trials held at once")
     parser.add_argument("--database", help="an empty database's URL; default: SQLite in a fresh folder")
     parser.add_argument("--no-record", action="store_true")
     told = parser.parse_args()
@@ -163,7 +165,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(told.trials, told.database or f"sqlite:///{Path(folder) / 'bench.db'}", told.hold)
     print(*(f"{name}: {value}" for name, value in machine.items()), sep="\n")
-    print(f"\n{told.trials} TPE trials over HTTP, {figures['database']}; milliseconds a trial")
+    print(f"\n{told.trials} TPE trials over HTTP, {told.hold} a call, {figures['database']}; milliseconds a trial")
     rows = [
         ("call", figures["call_ms"]),
         ("heartbeat", figures["heartbeat_ms"]),

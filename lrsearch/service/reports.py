@@ -144,13 +144,13 @@ class Reports(Leases):
             return [Directive(study=study.name, trial=trial.number, do="stop", why="pruned")]
         if report.result is not None:
             if ending is None and changes:
-                tx.trials.change(study.name, trial.number, **changes)
+                tx.trials.change(study.name, trial, **changes)
             if ending is None:
                 self._close_extra(tx, study, trial, last if report.result.state == "completed" else {})
             else:
                 self._end_trial(tx, study, trial, **(changes | ending))
         elif changes:
-            tx.trials.change(study.name, trial.number, **changes)
+            tx.trials.change(study.name, trial, **changes)
         return []
 
     @staticmethod
@@ -168,7 +168,7 @@ class Reports(Leases):
     @staticmethod
     def _last(tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int]) -> dict[int, Point]:
         """Each seed's newest point so far."""
-        if trial.purpose == "trial" and trial.epochs.trained + trial.epochs.shared == 0:
+        if trial.purpose == "trial" and is_new(trial):
             return {}
         assert trial.purpose is not None
         return tx.points.last(study.name, trial.number, purpose=trial.purpose, seeds=seeds)
@@ -187,7 +187,10 @@ class Reports(Leases):
         assert trial.purpose is not None
         metric = study.spec.objective.metric or ""
         values = [point.metrics.get(metric) for point in points]
-        fresh, again = tx.points.add(study.name, trial.number, trial.purpose, trial.attempts, points, values)
+        first_ones = trial.purpose == "trial" and is_new(trial)
+        fresh, again = tx.points.add(
+            study.name, trial.number, trial.purpose, trial.attempts, points, values, first_ones=first_ones
+        )
         changes["seconds"] = trial.seconds + sum(p.seconds or 0.0 for p in (*fresh, *again) if not p.shared)
         if trial.purpose == "trial":
             counts = trial.epochs
@@ -238,6 +241,11 @@ class Reports(Leases):
         if result.state == "completed":
             return completion(study, trial, last, result.value)
         return {"state": result.state, "error": result.error, "diverged_at": result.diverged_at}
+
+
+def is_new(trial: Trial) -> bool:
+    """Whether nothing of the trial was ever reported."""
+    return trial.epochs.trained + trial.epochs.shared == 0
 
 
 def completion(study: Study, trial: Trial, last: Mapping[int, Point], value: float | None) -> dict[str, Any]:

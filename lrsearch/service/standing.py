@@ -151,9 +151,9 @@ class Standing(Ground):
             tx.comparisons.change(name, state=state)
 
     def _end_trial(self, tx: Transaction, study: Study, trial: Trial, *, state: str, **fields: object) -> None:
-        """Set a trial's terminal state: nothing is to be done on it, nobody holds it."""
+        """Set a trial's terminal state: nothing is to be done on it, nobody holds it. ``trial`` as it is stored."""
         ended = {"state": state, "purpose": None, "lease": None, "finished_at": tx.now()}
-        tx.trials.change(study.name, trial.number, **ended, **fields)
+        tx.trials.change(study.name, trial, **ended, **fields)
         if state == "failed" and self._give_up_after_failures(tx, study):
             return
         self._advance(tx, study)

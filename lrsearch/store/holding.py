@@ -40,6 +40,7 @@ class Holding(TrialRows):
         """Take back what a lease holds; running trials are queued again. Answers (study, number), sorted."""
         state = case((TRIALS.c.state == "running", "queued"), else_=TRIALS.c.state)
         statement = update(TRIALS).where(TRIALS.c.lease == lease).values(lease=None, state=state)
+        self.n_writes += 1
         rows = self._connection.execute(statement.returning(TRIALS.c.study, TRIALS.c.number))
         return sorted((study, number) for study, number in rows)
 
@@ -58,6 +59,7 @@ class Holding(TrialRows):
         Leases keep what they hold, so that they can be told.
         """
         its = TRIALS.c.study == study
+        self.n_writes += 1
         cancelled = {"state": "cancelled", "finished_at": moment}
         self._connection.execute(update(TRIALS).where(its, TRIALS.c.state.in_(UNDER_WAY)).values(cancelled))
         self._connection.execute(update(TRIALS).where(its, TRIALS.c.purpose.is_not(None)).values(purpose=None))

@@ -70,6 +70,8 @@ class Points(Noun):
         attempt: int,
         points: Sequence[Point],
         values: Sequence[float | None],
+        *,
+        first_ones: bool = False,
     ) -> Added:
         """Store points, replacing those of the same purpose, seed and epoch.
 
@@ -80,6 +82,7 @@ class Points(Noun):
             attempt: the attempt that reports them.
             points: each with its seed and epoch.
             values: the study's objective at each of them.
+            first_ones: whether nothing can be stored for this trial and purpose yet: saves looking.
 
         Raises:
             InvalidInput: a point lacks its seed or epoch.
@@ -101,7 +104,7 @@ class Points(Noun):
                 "objective": finite(value),
                 "rest": to_json(point.model_dump(mode="json", exclude={"epoch", "seed"}, exclude_defaults=True)),
             }
-        before = self._attempts(study, number, purpose, sorted(rows))
+        before = {} if first_ones else self._attempts(study, number, purpose, sorted(rows))
         try:
             self._put(POINTS, list(rows.values()))
         except IntegrityError as error:

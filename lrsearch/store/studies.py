@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
 
 from ..errors import NotFound
 from ..study import Page, Study
@@ -26,10 +28,16 @@ OPEN = ("queued", "running")
 
 _ONE = select(STUDIES).where(STUDIES.c.name == bindparam("its_name"))  # built once: every report runs it
 _LOCKED = _ONE.with_for_update()
+_OPEN = select(STUDIES.c.name).where(STUDIES.c.state.in_(OPEN)).order_by(STUDIES.c.id)
 
 
 class Studies(Noun):
     """The verbs on studies."""
+
+    def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
+        super().__init__(connection, now)
+        # a report looks at its study several times, and only this transaction can change it meanwhile
+        self._found: dict[str, Study] = {}
 
     def add(self, study: Study) -> None:
         """Store a study; its progress and best are computed, not stored. Conflict if the name exists."""
@@ -47,14 +55,18 @@ class Studies(Noun):
 
     def find(self, name: str, *, lock: bool = False) -> Study | None:
         """One study, or None."""
-        row = self._connection.execute(_LOCKED if lock else _ONE, {"its_name": name}).one_or_none()
-        return None if row is None else _study(row)
+        if name not in self._found:
+            row = self._connection.execute(_LOCKED if lock else _ONE, {"its_name": name}).one_or_none()
+            if row is None:
+                return None
+            self._found[name] = _study(row)
+        return self._found[name]
 
     def change(self, name: str, **fields: Any) -> Study:
         """Set fields of a study; answers it as it is then. Raises NotFound."""
         old = self.get(name, lock=True)
         new = checked(Study, fields, CHANGEABLE)
-        study = old.model_copy(update=new)
+        study = self._found[name] = old.model_copy(update=new)
         row = {field: value for field, value in new.items() if field in PLAIN}
         if len(row) < len(new):
             row["rest"] = to_json({field: plain(Study, field, getattr(study, field)) for field in REST})
@@ -67,6 +79,7 @@ class Studies(Noun):
 
     def delete(self, name: str) -> None:
         """Erase a study with its trials and points. Raises NotFound."""
+        self._found.pop(name, None)
         if self._connection.execute(delete(STUDIES).where(STUDIES.c.name == name)).rowcount == 0:
             raise NotFound(f"there is no study `{name:.100}`")
 
@@ -100,10 +113,10 @@ class Studies(Noun):
 
     def open_names(self, *, only: str | None = None) -> list[str]:
         """The names of the studies that are queued or running, oldest first; ``only``: at most this one."""
-        statement = select(STUDIES.c.name).where(STUDIES.c.state.in_(OPEN)).order_by(STUDIES.c.id)
         if only is not None:
-            statement = statement.where(STUDIES.c.name == only)
-        return list(self._connection.execute(statement).scalars())
+            study = self.find(only)
+            return [only] if study is not None and study.state in OPEN else []
+        return list(self._connection.execute(_OPEN).scalars())
 
     def of_comparison(self, comparison: str) -> list[Study]:
         """A comparison's studies in order of creation."""
@@ -121,11 +134,13 @@ class Studies(Noun):
 
 def _study(row: Row[*tuple[Any, ...]]) -> Study:
     columns = row._mapping
-    return Study.model_validate({name: columns[name] for name in PLAIN} | _rest(columns["rest"]))
+    return _parsed(tuple(columns[name] for name in PLAIN), columns["rest"])
 
 
 @lru_cache(maxsize=512)
-def _rest(text: str) -> dict[str, Any]:
-    """The fields in ``rest``; a study is read at every report, so equal text is parsed once."""
+def _parsed(plain_values: tuple[Any, ...], text: str) -> Study:
+    """A study of its columns; one is read at every report, so equal rows are parsed once."""
     rest = from_json(text)
-    return checked(Study, {name: rest[name] for name in REST}, REST)
+    return Study.model_validate(
+        dict(zip(PLAIN, plain_values, strict=True)) | checked(Study, {name: rest[name] for name in REST}, REST)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +26,13 @@ CHANGEABLE = ("epochs", *PLAIN[1:], *REST)
 
 
 class TrialRows(Noun):
-    """Reading trials by number."""
+    """Reading trials by number.
+
+    Attributes:
+        n_writes: how often this transaction has changed trials: what was read at the same count is still true.
+    """
+
+    n_writes = 0
 
     def _numbered(self, study: str, numbers: Sequence[int]) -> list[Trial]:
         """The trials of these numbers, in this order."""
@@ -46,8 +52,15 @@ def new_row(study: str, trial: Trial) -> dict[str, Any]:
         "number": trial.number,
         "params": to_json(trial.params),
         "schedule": to_json(trial.schedule.model_dump(mode="json")),
-        "rest": to_json({name: plain(Trial, name, fields[name]) for name in REST}),
+        "rest": to_json(rest_of(fields)),
     }
+
+
+def rest_of(fields: Mapping[str, Any], known: Trial | None = None) -> dict[str, Any]:
+    """What column ``rest`` holds of ``fields``; with ``known``, of all the trial's other fields too."""
+    if known is not None:
+        fields = {name: getattr(known, name) for name in REST} | dict(fields)
+    return {name: plain(Trial, name, fields[name]) for name in REST if name in fields}
 
 
 def columns_of(fields: dict[str, Any]) -> dict[str, Any]:

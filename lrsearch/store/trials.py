@@ -12,12 +12,12 @@ from ..errors import InvalidInput, NotFound
 from ..study import Page, Trial
 from . import cursors
 from .columns import from_json, to_json
-from .fields import checked, plain
+from .fields import checked
 from .holding import Holding
 from .noun import refuse
 from .tables import TRIALS
 from .tally import Tally
-from .trial_rows import CHANGEABLE, REST, columns_of, new_row, trial_of
+from .trial_rows import CHANGEABLE, REST, columns_of, new_row, rest_of, trial_of
 
 ORDERS = ("number", "value")
 LARGEST = 2**63 - 1
@@ -39,6 +39,7 @@ class Trials(Tally, Holding):
         if not trials:
             return
         rows = [new_row(study, trial) for trial in trials]
+        self.n_writes += 1
         try:
             self._connection.execute(insert(TRIALS), rows)
         except IntegrityError as error:
@@ -56,18 +57,31 @@ class Trials(Tally, Holding):
             raise _missing(study, number)
         return trial_of(row)
 
-    def change(self, study: str, number: int, **fields: Any) -> None:
-        """Set fields of a trial. Raises NotFound."""
+    def change(self, study: str, which: int | Trial, /, **fields: Any) -> None:
+        """Set fields of a trial. Raises NotFound.
+
+        Args:
+            study: the study's name.
+            which: the trial's number; or the trial as this transaction has read it, unchanged since, which saves
+                reading it again.
+            fields: what is set.
+        """
+        number = which.number if isinstance(which, Trial) else which
         new = checked(Trial, fields, CHANGEABLE)
         row = columns_of(new)
+        self.n_writes += 1
         its = {"its_study": study, "its_number": number}
-        if rest := {name: plain(Trial, name, value) for name, value in new.items() if name in REST}:
-            old = self._connection.execute(_REST, its).scalar_one_or_none()
-            if old is None:
-                raise _missing(study, number)
-            row["rest"] = to_json(from_json(old) | rest)
+        if any(name in REST for name in new):
+            row["rest"] = to_json(rest_of(new, which) if isinstance(which, Trial) else self._rest(its) | rest_of(new))
         if row and self._connection.execute(_CHANGE, row | its).rowcount == 0:
             raise _missing(study, number)
+
+    def _rest(self, its: dict[str, Any]) -> dict[str, Any]:
+        old = self._connection.execute(_REST, its).scalar_one_or_none()
+        if old is None:
+            raise _missing(its["its_study"], its["its_number"])
+        rest: dict[str, Any] = from_json(old)
+        return rest
 
     def page(
         self,
