@@ -49,7 +49,9 @@ class Frozen(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _name_unknown_fields(cls, data: Any, info: ValidationInfo) -> Any:
-        if not isinstance(data, Mapping) or cls.model_config.get("extra") != "forbid":
+        if not isinstance(data, Mapping) or data.keys() <= cls.__pydantic_fields__.keys():
+            return data
+        if cls.model_config.get("extra") != "forbid":
             return data
         if info.context is NEWER:
             return {key: value for key, value in data.items() if key in cls.model_fields}

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from ..errors import Conflict, InvalidInput, NotFound
+from ..errors import Conflict, NotFound
 from ..search import stops
-from ..store import LeaseRow, Transaction
+from ..store import Arrival, HeldTrial, LeaseRow, Transaction
 from ..study import (
     Assignment,
     Directive,
-    EpochCounts,
     MedianPruner,
     Point,
     Rejected,
@@ -26,14 +25,8 @@ from ..study import (
 )
 from ..trajectory import n_intervals
 from .leases import Leases
-from .standing import mean_metrics, mean_of, seeds_for
-
-Held = Sequence[tuple[str, Trial]]
-"""What a lease holds: the study's name and the trial."""
-
-
-class Refused(Exception):
-    """One report that is not taken; the others of its batch are."""
+from .news import News, Refused, changed, completion, follow, placed, rounds
+from .standing import ended, mean_metrics, mean_of, seeds_for
 
 
 class Reports(Leases):
@@ -58,25 +51,21 @@ class Reports(Leases):
                 raise NotFound("there is no such lease")
             directives: list[Directive] = []
             rejected: list[Rejected] = []
-            for report in request.reports:
-                try:
-                    directives += self._take(tx, lease, report)
-                except Refused as reason:
-                    rejected.append(
-                        Rejected(study=report.study, trial=report.trial, attempt=report.attempt, reason=str(reason))
-                    )
+            for name, reports in rounds(request.reports):
+                told, refused = self._take(tx, lease, name, reports)
+                directives += told
+                rejected += refused
             held = tx.trials.held(lease)
-            studies = {name: tx.studies.find(name) for name in {name for name, _ in held}}
-            stopped = self._stop_held(tx, held, studies)
+            stopped = self._stop_held(tx, held)
             directives += stopped
-            told = {(directive.study, directive.trial) for directive in stopped}
-            kept = [(name, trial) for name, trial in held if (name, trial.number) not in told]
+            gone = {(directive.study, directive.trial) for directive in stopped}
+            kept = [trial for trial in held if (trial.study, trial.number) not in gone]
             hold = row.hold if request.hold is None else request.hold
             fresh, recipe = self._hand_out(tx, row, hold - len(kept), recipe=row.recipe if kept else "")
             row = self._renewed(tx, row, hold, recipe)
             return ReportAnswer(
                 expires_at=row.expires_at,
-                assignments=(*self._unheard(tx, kept, studies), *fresh),
+                assignments=(*self._unheard(tx, kept), *fresh),
                 directives=tuple(directives),
                 rejected=tuple(rejected),
                 study_state=self._state_of(tx, row),
@@ -92,66 +81,109 @@ class Reports(Leases):
         tx.workers.seen(row.worker, tx.now())
         return dataclasses.replace(row, **new)
 
-    def _unheard(self, tx: Transaction, held: Held, studies: Mapping[str, Study | None]) -> list[Assignment]:
+    def _unheard(self, tx: Transaction, held: Sequence[HeldTrial]) -> list[Assignment]:
         """What a lease holds and has not reported on: repeated, so that a lost answer does no harm."""
         return [
-            self._assignment(tx, study, trial)
-            for name, trial in held
-            if trial.heard < trial.attempts and (study := studies[name]) is not None
+            self._assignment(tx, tx.studies.get(trial.study), tx.trials.get(trial.study, trial.number))
+            for trial in held
+            if trial.heard < trial.attempts
         ]
 
-    def _stop_held(self, tx: Transaction, held: Held, studies: Mapping[str, Study | None]) -> list[Directive]:
+    def _stop_held(self, tx: Transaction, held: Sequence[HeldTrial]) -> list[Directive]:
         """Tell a lease which of its trials were cancelled or paused, and take them from it."""
         directives = []
-        for name, trial in held:
-            study = studies[name]
-            paused = study is not None and study.state == "paused"
-            if study is not None and study.state == "running" and trial.purpose == "trial":
+        for trial in held:
+            study = tx.studies.get(trial.study)
+            if study.state == "running" and trial.purpose == "trial":
                 directives += self._stop_long(tx, study, trial)
-            if trial.purpose is not None and not paused:
+            if trial.purpose is not None and study.state != "paused":
                 continue
             changes = {"state": "queued"} if trial.purpose == "trial" else {}
-            tx.trials.change(name, trial.number, lease=None, **changes)
+            tx.trials.change(trial.study, trial.number, lease=None, **changes)
             why = "paused" if trial.purpose is not None else "pruned" if trial.state == "pruned" else "cancelled"
-            directives.append(Directive(study=name, trial=trial.number, do="stop", why=why))
+            directives.append(Directive(study=trial.study, trial=trial.number, do="stop", why=why))
         return directives
 
-    def _take(self, tx: Transaction, lease: str, report: Report) -> list[Directive]:
-        """Store one report; answers what the worker is to do with the trial."""
-        study = tx.studies.find(report.study, lock=True)
-        if study is None:
-            raise Refused("lost: the study was deleted")
-        try:
-            trial = tx.trials.get(report.study, report.trial)
-        except NotFound:
-            raise Refused("lost: there is no such trial") from None
+    def _take(
+        self, tx: Transaction, lease: str, name: str, reports: Sequence[Report]
+    ) -> tuple[list[Directive], list[Rejected]]:
+        """Store reports on several trials of one study; answers what the worker is to do, and what was not taken."""
+        directives: list[Directive] = []
+        rejected: list[Rejected] = []
+        study = tx.studies.find(name, lock=True)
+        trials = tx.trials.some(name, [report.trial for report in reports]) if study is not None else {}
+        taken: list[News] = []
+        for report in reports:
+            try:
+                if study is None:
+                    raise Refused("lost: the study was deleted")
+                news = self._in_order(tx, lease, study, trials.get(report.trial), report)
+            except Refused as reason:
+                rejected.append(Rejected(study=name, trial=report.trial, attempt=report.attempt, reason=str(reason)))
+            else:
+                if isinstance(news, News):
+                    taken.append(news)
+                else:
+                    directives += news
+        if study is not None and taken:
+            directives += self._store(tx, study, taken)
+        return directives, rejected
+
+    def _in_order(
+        self, tx: Transaction, lease: str, study: Study, trial: Trial | None, report: Report
+    ) -> News | list[Directive]:
+        """A report as news; or what the worker is to do, where the trial is over.
+
+        Raises:
+            Refused: it comes from a lost attempt, or leaves something out.
+        """
+        if trial is None:
+            raise Refused("lost: there is no such trial")
         if trial.attempts != report.attempt:
             raise Refused(f"lost: attempt {trial.attempts} is under way")
         if trial.lease != lease or trial.purpose is None:
             return self._already_over(study, trial, report)
         seeds = seeds_for(study, trial)
-        points = [placed(study, trial, seeds, point) for point in report.points]
+        end = n_intervals(trial.schedule, study.updates_per_epoch)
+        points = [placed(study, trial, seeds, end, point) for point in report.points]
         last = self._last(tx, study, trial, seeds)
-        done = min((last[seed].epoch or 0 if seed in last else 0) for seed in seeds)
+        before = {seed: last[seed].epoch or 0 if seed in last else 0 for seed in seeds}
+        new = all((point.epoch or 0) > before[point.seed or 0] for point in points)
         follow(trial, points, last)
         ending = self._ending(study, trial, report.result, last)
-        changes = self._add_points(tx, study, trial, points, last)
-        if trial.purpose == "trial" and (epoch := self._pruned_at(tx, study, trial, seeds, done)) is not None:
-            tx.points.cut(study.name, trial.number, after=epoch)
-            last = tx.points.last(study.name, trial.number, purpose="trial", seeds=seeds)
-            changes["metrics"] = mean_metrics(list(last.values()))
-            self._end_trial(tx, study, trial, state="pruned", **changes)
-            return [Directive(study=study.name, trial=trial.number, do="stop", why="pruned")]
-        if report.result is not None:
-            if ending is None and changes:
-                tx.trials.change(study.name, trial, **changes)
-            if ending is None:
-                self._close_extra(tx, study, trial, last if report.result.state == "completed" else {})
-            else:
-                self._end_trial(tx, study, trial, **(changes | ending))
-        elif changes:
-            tx.trials.change(study.name, trial, **changes)
-        return []
+        return News(trial, report.result, seeds, points, last, min(before.values()), new, ending)
+
+    def _store(self, tx: Transaction, study: Study, taken: Sequence[News]) -> list[Directive]:
+        """Store what is in order, and what follows from it for the trials and their study."""
+        metric = study.spec.objective.metric or ""
+        arrivals = [
+            Arrival(
+                number=news.trial.number,
+                purpose=news.trial.purpose or "trial",
+                attempt=news.trial.attempts,
+                points=news.points,
+                values=[point.metrics.get(metric) for point in news.points],
+                new=news.new,
+            )
+            for news in taken
+        ]
+        changes = [changed(news, added) for news, added in zip(taken, tx.points.add(study.name, arrivals), strict=True)]
+        directives = []
+        for news, itself in zip(taken, changes, strict=True):
+            ending = news.ending
+            if news.trial.purpose == "trial" and (epoch := self._pruned_at(tx, study, news)) is not None:
+                tx.points.cut(study.name, news.trial.number, after=epoch)
+                last = tx.points.last(study.name, news.trial.number, purpose="trial", seeds=news.seeds)
+                ending = {"state": "pruned", "metrics": mean_metrics(list(last.values()))}
+                directives.append(Directive(study=study.name, trial=news.trial.number, do="stop", why="pruned"))
+            if ending is not None:
+                itself.update(ended(tx) | ending)
+        tx.trials.change_all(study.name, zip([news.trial for news in taken], changes, strict=True))
+        for news in taken:
+            if news.result is not None and news.trial.purpose != "trial":
+                self._close_extra(tx, study, news.trial, news.last if news.result.state == "completed" else {})
+        self._after_endings(tx, study, [change["state"] for change in changes if "state" in change])
+        return directives
 
     @staticmethod
     def _already_over(study: Study, trial: Trial, report: Report) -> list[Directive]:
@@ -168,44 +200,18 @@ class Reports(Leases):
     @staticmethod
     def _last(tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int]) -> dict[int, Point]:
         """Each seed's newest point so far."""
-        if trial.purpose == "trial" and is_new(trial):
-            return {}
         assert trial.purpose is not None
-        return tx.points.last(study.name, trial.number, purpose=trial.purpose, seeds=seeds)
-
-    @staticmethod
-    def _add_points(
-        tx: Transaction, study: Study, trial: Trial, points: Sequence[Point], last: dict[int, Point]
-    ) -> dict[str, Any]:
-        """Store points, which end in ``last``; answers how the trial changes by them.
-
-        An epoch that an earlier attempt had reported is a repeated one.
-        """
-        changes: dict[str, Any] = {"heard": trial.attempts} if trial.heard < trial.attempts else {}
-        if not points:
-            return changes
-        assert trial.purpose is not None
-        metric = study.spec.objective.metric or ""
-        values = [point.metrics.get(metric) for point in points]
-        first_ones = trial.purpose == "trial" and is_new(trial)
-        fresh, again = tx.points.add(
-            study.name, trial.number, trial.purpose, trial.attempts, points, values, first_ones=first_ones
-        )
-        changes["seconds"] = trial.seconds + sum(p.seconds or 0.0 for p in (*fresh, *again) if not p.shared)
         if trial.purpose == "trial":
             counts = trial.epochs
-            repeated = sum(not point.shared for point in again)
-            changes["epochs"] = EpochCounts(
-                trained=counts.trained + sum(not point.shared for point in fresh) + repeated,
-                shared=counts.shared + sum(point.shared for point in fresh),
-                repeated=counts.repeated + repeated,
-            )
-            changes["metrics"] = mean_metrics(list(last.values()))
-        return changes
+            if (n_epochs := counts.trained - counts.repeated + counts.shared) == 0:
+                return {}
+            if len(seeds) == 1:  # epochs come without gaps, and a mean over one seed is the seed's own
+                return {seeds[0]: Point(epoch=n_epochs, seed=seeds[0], metrics=trial.metrics)}
+        return tx.points.last(study.name, trial.number, purpose=trial.purpose, seeds=seeds)
 
-    def _pruned_at(self, tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int], judged: int) -> int | None:
-        """The first epoch after ``judged`` at which the pruner stops the trial, in order of epochs."""
-        pruner = study.spec.pruner
+    def _pruned_at(self, tx: Transaction, study: Study, news: News) -> int | None:
+        """The first epoch not judged before at which the pruner stops the trial, in order of epochs."""
+        pruner, trial = study.spec.pruner, news.trial
         if not isinstance(pruner, MedianPruner) or trial.origin == "baseline":
             return None
         assert study.spec.window is not None
@@ -213,10 +219,10 @@ class Reports(Leases):
         own: list[float | None] = []
         for epoch in range(1, n_intervals(trial.schedule, study.updates_per_epoch)):
             values = by_epoch.get(epoch, {})
-            if any(seed not in values for seed in seeds):
+            if any(seed not in values for seed in news.seeds):
                 return None
-            own.append(mean_of([values[seed] for seed in seeds]))
-            if epoch <= judged:
+            own.append(mean_of([values[seed] for seed in news.seeds]))
+            if epoch <= news.done:
                 continue
             before = trial.number - study.spec.window + 1
             others = [value for _, value in tx.points.objective_at(study.name, epoch, before=before)]
@@ -224,13 +230,13 @@ class Reports(Leases):
                 return epoch
         return None
 
-    def _stop_long(self, tx: Transaction, study: Study, trial: Trial) -> list[Directive]:
+    def _stop_long(self, tx: Transaction, study: Study, trial: HeldTrial) -> list[Directive]:
         """End a trial that runs for longer than the study's limits allow, even if its worker only says it is alive."""
         hours = study.spec.limits.trial_hours
         if hours is None or trial.started_at is None or tx.now() - trial.started_at <= timedelta(hours=hours):
             return []
         error = f"it ran for longer than limits.trial_hours = {hours:g}"
-        self._end_trial(tx, study, trial, state="failed", error=error)
+        self._end_trial(tx, study, tx.trials.get(study.name, trial.number), state="failed", error=error)
         return [Directive(study=study.name, trial=trial.number, do="stop", why="failed")]
 
     @staticmethod
@@ -241,81 +247,3 @@ class Reports(Leases):
         if result.state == "completed":
             return completion(study, trial, last, result.value)
         return {"state": result.state, "error": result.error, "diverged_at": result.diverged_at}
-
-
-def is_new(trial: Trial) -> bool:
-    """Whether nothing of the trial was ever reported."""
-    return trial.epochs.trained + trial.epochs.shared == 0
-
-
-def completion(study: Study, trial: Trial, last: Mapping[int, Point], value: float | None) -> dict[str, Any]:
-    """The end of a trial that was trained to its horizon: completed, or why not.
-
-    Args:
-        study: its study.
-        trial: the trial.
-        last: each seed's newest point.
-        value: the objective as an external loop states it.
-
-    Raises:
-        Refused: a seed has not reported the last epoch.
-    """
-    metric = study.spec.objective.metric or ""
-    seeds = seeds_for(study, trial)
-    if study.spec.external:
-        reported = [last[seed].metrics for seed in seeds if seed in last]
-        values = [metrics.get(metric) for metrics in reported] if value is None else [value]
-        if value is None and not any(metric in metrics for metrics in reported):
-            return {"state": "failed", "error": f"it ended without reporting the metric `{metric}`"}
-    else:
-        end = n_intervals(trial.schedule, study.updates_per_epoch)
-        missing = [seed for seed in seeds if seed not in last or last[seed].epoch != end]
-        if missing:
-            raise Refused(f"not complete: seed {missing[0]} has not reported epoch {end}")
-        if any(metric not in last[seed].metrics for seed in seeds):
-            names = ", ".join(last[seeds[0]].metrics)
-            return {"state": "failed", "error": f"the metric `{metric}` was not reported; reported were {names}"}
-        values = [last[seed].metrics.get(metric) for seed in seeds]
-    mean = mean_of(values)
-    if mean is None:
-        return {"state": "diverged", "values": tuple(values)}
-    return {"state": "completed", "value": mean, "values": tuple(values)}
-
-
-def follow(trial: Trial, points: Sequence[Point], last: dict[int, Point]) -> None:
-    """Bring each seed's newest point forward by ``points``. Raises Refused where an epoch is left out."""
-    for point in sorted(points, key=lambda point: point.epoch or 0):
-        assert point.seed is not None
-        assert point.epoch is not None
-        before = last[point.seed].epoch if point.seed in last else 0
-        assert before is not None
-        if trial.purpose != "test" and point.epoch > before + 1:
-            raise Refused(f"epoch {point.epoch} of seed {point.seed} was reported before epoch {before + 1}")
-        if point.epoch >= before:
-            last[point.seed] = point
-
-
-def placed(study: Study, trial: Trial, seeds: Sequence[int], point: Point) -> Point:
-    """``point`` with its seed and epoch filled in.
-
-    Raises:
-        InvalidInput: it belongs to no seed or epoch of the trial.
-    """
-    end = n_intervals(trial.schedule, study.updates_per_epoch)
-    seed, epoch, update = point.seed, point.epoch, point.update
-    if seed is None and len(seeds) == 1:
-        seed = seeds[0]
-    if seed not in seeds:
-        raise InvalidInput(f"a point of trial {trial.number} has a `seed` among {seeds} (got {seed})", field="seed")
-    interval = study.spec.eval_every
-    if epoch is None and update is not None and interval is not None:
-        epoch = end if update == study.spec.updates else update // interval
-        if update % interval and update != study.spec.updates:
-            raise InvalidInput(f"reports come every {interval} updates (got update {update})", field="update")
-    if epoch is None or epoch > end:
-        raise InvalidInput(
-            f"a point of trial {trial.number} has an `epoch` from 1 to {end} (got {epoch})", field="epoch"
-        )
-    if interval is not None and study.spec.updates is not None:
-        update = min(epoch * interval, study.spec.updates)
-    return point.model_copy(update={"seed": seed, "epoch": epoch, "update": update})

@@ -152,11 +152,13 @@ class Standing(Ground):
 
     def _end_trial(self, tx: Transaction, study: Study, trial: Trial, *, state: str, **fields: object) -> None:
         """Set a trial's terminal state: nothing is to be done on it, nobody holds it. ``trial`` as it is stored."""
-        ended = {"state": state, "purpose": None, "lease": None, "finished_at": tx.now()}
-        tx.trials.change(study.name, trial, **ended, **fields)
-        if state == "failed" and self._give_up_after_failures(tx, study):
-            return
-        self._advance(tx, study)
+        tx.trials.change(study.name, trial, **ended(tx), state=state, **fields)
+        self._after_endings(tx, study, [state])
+
+    def _after_endings(self, tx: Transaction, study: Study, states: Sequence[str]) -> None:
+        """What follows for a study from trials that have just ended in these states."""
+        if states and not ("failed" in states and self._give_up_after_failures(tx, study)):
+            self._advance(tx, study)
 
     def _close_extra(self, tx: Transaction, study: Study, trial: Trial, last: Mapping[int, Point]) -> None:
         """Record what confirming or testing a trial measured; ``last`` is each seed's last point."""
@@ -172,6 +174,11 @@ class Standing(Ground):
             changes["test"] = {name: value for name, value in metrics.items() if name.startswith("test_")}
         tx.trials.change(study.name, trial.number, **changes)
         self._advance(tx, study)
+
+
+def ended(tx: Transaction) -> dict[str, object]:
+    """The fields of every trial that has just ended, its state aside: nothing is to be done on it, nobody holds it."""
+    return {"purpose": None, "lease": None, "finished_at": tx.now()}
 
 
 def seeds_for(study: Study, trial: Trial) -> list[int]:
@@ -190,6 +197,8 @@ def mean_of(values: Sequence[float | None]) -> float | None:
 
 def mean_metrics(points: Sequence[Point]) -> dict[str, float | None]:
     """Each metric's mean over the seeds' points."""
+    if len(points) == 1:
+        return dict(points[0].metrics)
     names = dict.fromkeys(name for point in points for name in point.metrics)
     return {name: mean_of([point.metrics.get(name) for point in points]) for name in names}
 

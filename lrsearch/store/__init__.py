@@ -1,8 +1,9 @@
 """The store: the only SQLAlchemy. Tables, verbs by noun, migrations."""
 
+from .holding import HeldTrial
 from .leases import LeaseRow
-from .points import Added
+from .points import Added, Arrival
 from .store import Store
 from .transaction import Transaction
 
-__all__ = ["Added", "LeaseRow", "Store", "Transaction"]
+__all__ = ["Added", "Arrival", "HeldTrial", "LeaseRow", "Store", "Transaction"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, case, select, update
 
@@ -20,7 +21,22 @@ _FREE = (
     .order_by(TRIALS.c.number)
     .limit(bindparam("at_most"))
 )
-_HELD = select(TRIALS).where(TRIALS.c.lease == bindparam("its_lease"))
+_HELD = select(
+    TRIALS.c.study, TRIALS.c.number, TRIALS.c.state, TRIALS.c.purpose, TRIALS.c.heard, TRIALS.c.attempts,
+    TRIALS.c.started_at,
+).where(TRIALS.c.lease == bindparam("its_lease"))  # fmt: skip
+
+
+class HeldTrial(NamedTuple):
+    """What every report looks at of a trial that a lease holds; fields as ``Trial``'s."""
+
+    study: str
+    number: int
+    state: str
+    purpose: str | None
+    heard: int
+    attempts: int
+    started_at: datetime | None
 
 
 class Holding(TrialRows):
@@ -31,10 +47,10 @@ class Holding(TrialRows):
         rows = self._connection.execute(_FREE, {"its_study": study, "at_most": limit})
         return [trial_of(row) for row in rows]
 
-    def held(self, lease: str) -> list[tuple[str, Trial]]:
-        """What a lease holds, with the study's name, by study and number."""
+    def held(self, lease: str) -> list[HeldTrial]:
+        """What a lease holds, by study and number."""
         rows = self._connection.execute(_HELD, {"its_lease": lease})
-        return sorted(((row.study, trial_of(row)) for row in rows), key=lambda held: (held[0], held[1].number))
+        return sorted((HeldTrial(*row) for row in rows), key=lambda held: (held.study, held.number))
 
     def let_go(self, lease: str) -> list[tuple[str, int]]:
         """Take back what a lease holds; running trials are queued again. Answers (study, number), sorted."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ..errors import InvalidInput
 from ..study import Point, Purpose
-from .columns import finite, from_json, to_json
+from .columns import finite, from_json
 from .noun import Noun, refuse
 from .tables import POINTS, TRIALS
 
@@ -59,60 +59,60 @@ class Added(NamedTuple):
     again: list[Point]
 
 
-class Points(Noun):
-    """The verbs on points; all take the study's name and the trial's number first."""
+class Arrival(NamedTuple):
+    """Points of one trial that are to be stored.
 
-    def add(  # noqa: PLR0917  # a seam of docs/design.md
-        self,
-        study: str,
-        number: int,
-        purpose: Purpose,
-        attempt: int,
-        points: Sequence[Point],
-        values: Sequence[float | None],
-        *,
-        first_ones: bool = False,
-    ) -> Added:
-        """Store points, replacing those of the same purpose, seed and epoch.
+    Attributes:
+        number: the trial's number.
+        purpose: what they were trained for.
+        attempt: the attempt that reports them.
+        points: each with its seed and epoch.
+        values: the study's objective at each of them.
+        new: whether it is known that none of these epochs are stored yet, which saves looking.
+    """
+
+    number: int
+    purpose: Purpose
+    attempt: int
+    points: Sequence[Point]
+    values: Sequence[float | None]
+    new: bool = False
+
+
+class Points(Noun):
+    """The verbs on points; all take the study's name first."""
+
+    def add(self, study: str, arrivals: Sequence[Arrival]) -> list[Added]:
+        """Store points, replacing those of the same trial, purpose, seed and epoch.
 
         Args:
             study: the study's name.
-            number: the trial's.
-            purpose: what they were trained for.
-            attempt: the attempt that reports them.
-            points: each with its seed and epoch.
-            values: the study's objective at each of them.
-            first_ones: whether nothing can be stored for this trial and purpose yet: saves looking.
+            arrivals: the points of several trials, none of them twice.
+
+        Returns:
+            What became of each arrival.
 
         Raises:
             InvalidInput: a point lacks its seed or epoch.
             NotFound: there is no such trial.
         """
-        rows: dict[tuple[int, int], dict[str, Any]] = {}
-        first: dict[tuple[int, int], Point] = {}
-        for point, value in zip(points, values, strict=True):
-            if point.epoch is None or point.seed is None:
-                raise InvalidInput(f"a stored point has an epoch and a seed (got {point.epoch}, {point.seed})")
-            first.setdefault((point.epoch, point.seed), point)
-            rows[point.epoch, point.seed] = {
-                "study": study,
-                "number": number,
-                "purpose": purpose,
-                "epoch": point.epoch,
-                "seed": point.seed,
-                "attempt": attempt,
-                "objective": finite(value),
-                "rest": to_json(point.model_dump(mode="json", exclude={"epoch", "seed"}, exclude_defaults=True)),
-            }
-        before = {} if first_ones else self._attempts(study, number, purpose, sorted(rows))
+        rows: list[dict[str, Any]] = []
+        added = []
+        for arrival in arrivals:
+            its, last = _rows(study, arrival)
+            keys = sorted(its)
+            before = {} if arrival.new else self._attempts(study, arrival.number, arrival.purpose, keys)
+            rows += last.values()
+            fresh = [point for key, point in its.items() if key not in before]
+            again = [point for key, point in its.items() if before.get(key, arrival.attempt) < arrival.attempt]
+            added.append(Added(fresh, again))
         try:
-            self._put(POINTS, list(rows.values()))
+            self._put(POINTS, rows)
         except IntegrityError as error:
-            missing = f"there is no trial {number} of study `{study:.100}`"
+            numbers = ", ".join(str(arrival.number) for arrival in arrivals[:10])
+            missing = f"there is no such trial of study `{study:.100}` (adding to {numbers})"
             refuse(error, taken="these points are stored already", missing=missing)
-        fresh = [point for key, point in first.items() if key not in before]
-        again = [point for key, point in first.items() if before.get(key, attempt) < attempt]
-        return Added(fresh, again)
+        return added
 
     def of(self, study: str, number: int, *, purpose: Purpose = "trial") -> list[Point]:
         """Every point, by seed and epoch."""
@@ -181,6 +181,27 @@ class Points(Noun):
         its = {"its_study": study, "its_number": number, "its_purpose": purpose}
         span = {"first": keys[0][0], "end": keys[-1][0]}
         return {(epoch, seed): attempt for epoch, seed, attempt in self._connection.execute(_ATTEMPTS, its | span)}
+
+
+def _rows(study: str, arrival: Arrival) -> tuple[dict[tuple[int, int], Point], dict[tuple[int, int], dict[str, Any]]]:
+    """The first point of every epoch and seed, and the row of the last one."""
+    first: dict[tuple[int, int], Point] = {}
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    for point, value in zip(arrival.points, arrival.values, strict=True):
+        if point.epoch is None or point.seed is None:
+            raise InvalidInput(f"a stored point has an epoch and a seed (got {point.epoch}, {point.seed})")
+        first.setdefault((point.epoch, point.seed), point)
+        rows[point.epoch, point.seed] = {
+            "study": study,
+            "number": arrival.number,
+            "purpose": arrival.purpose,
+            "epoch": point.epoch,
+            "seed": point.seed,
+            "attempt": arrival.attempt,
+            "objective": finite(value),
+            "rest": point.model_dump_json(exclude={"epoch", "seed"}, exclude_defaults=True, ensure_ascii=True),
+        }
+    return first, rows
 
 
 def _its(study: str, number: int, purpose: Purpose) -> ColumnElement[bool]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from ..schedules import Schedule
 from ..study import EpochCounts, Trial
@@ -25,6 +25,11 @@ REST = ("values", "metrics", "error", "diverged_at", "retry_of", "confirmed", "t
 CHANGEABLE = ("epochs", *PLAIN[1:], *REST)
 
 
+_THESE = select(TRIALS).where(
+    TRIALS.c.study == bindparam("its_study"), TRIALS.c.number.in_(bindparam("its_numbers", expanding=True))
+)
+
+
 class TrialRows(Noun):
     """Reading trials by number.
 
@@ -36,12 +41,14 @@ class TrialRows(Noun):
 
     def _numbered(self, study: str, numbers: Sequence[int]) -> list[Trial]:
         """The trials of these numbers, in this order."""
-        found: dict[int, Trial] = {}
-        for first in range(0, len(numbers), 1000):  # within the number of parameters that a statement may have
-            wanted = TRIALS.c.number.in_(numbers[first : first + 1000])
-            rows = self._connection.execute(select(TRIALS).where(TRIALS.c.study == study, wanted))
-            found.update((row.number, trial_of(row)) for row in rows)
+        found = {trial.number: trial for trial in self._existing(study, numbers)}
         return [found[number] for number in numbers]
+
+    def _existing(self, study: str, numbers: Sequence[int]) -> Iterator[Trial]:
+        """Those of the trials of these numbers that exist, in any order."""
+        for first in range(0, len(numbers), 1000):  # within the number of parameters that a statement may have
+            its = {"its_study": study, "its_numbers": numbers[first : first + 1000]}
+            yield from map(trial_of, self._connection.execute(_THESE, its))
 
 
 def new_row(study: str, trial: Trial) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import and_, bindparam, insert, or_, select, update
@@ -56,6 +56,25 @@ class Trials(Tally, Holding):
         if row is None:
             raise _missing(study, number)
         return trial_of(row)
+
+    def some(self, study: str, numbers: Iterable[int]) -> dict[int, Trial]:
+        """Those of the trials of these numbers that exist."""
+        wanted = sorted({number for number in numbers if 0 <= number <= LARGEST})
+        return {trial.number: trial for trial in self._existing(study, wanted)}
+
+    def change_all(self, study: str, changes: Iterable[tuple[Trial, Mapping[str, Any]]]) -> None:
+        """Set fields of many trials, each as this transaction has read it, unchanged since, and none of them twice."""
+        alike: dict[frozenset[str], list[dict[str, Any]]] = {}
+        for trial, fields in changes:
+            new = checked(Trial, fields, CHANGEABLE)
+            row = columns_of(new) | {"its_study": study, "its_number": trial.number}
+            if any(name in REST for name in new):
+                row["rest"] = to_json(rest_of(new, trial))
+            alike.setdefault(frozenset(row), []).append(row)
+        self.n_writes += 1
+        for columns, rows in alike.items():
+            if len(columns) > len(("its_study", "its_number")):
+                self._connection.execute(_CHANGE, rows)
 
     def change(self, study: str, which: int | Trial, /, **fields: Any) -> None:
         """Set fields of a trial. Raises NotFound.

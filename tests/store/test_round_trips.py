@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrsearch.errors import NotFound
+from lrsearch.store import Arrival
 from lrsearch.study import Point, Study, Trial
 
 same_store = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -98,7 +99,7 @@ def test_points(store, study, trial, data):
     with store.transaction() as tx:
         tx.studies.add(study("s"))
         tx.trials.add("s", [trial(0)])
-        assert tx.points.add("s", 0, "trial", 1, points, values) == (points, [])
+        assert tx.points.add("s", [Arrival(0, "trial", 1, points, values)])[0] == (points, [])
     with store.transaction(write=False) as tx:
         read = tx.points.of("s", 0)
         objective = tx.points.objective("s", 0)

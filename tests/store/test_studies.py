@@ -5,6 +5,7 @@ from datetime import timedelta, timezone
 import pytest
 
 from lrsearch.errors import Conflict, InvalidInput, NotFound
+from lrsearch.store import Arrival
 from lrsearch.study import Page
 
 
@@ -114,7 +115,7 @@ def test_delete_takes_everything_of_the_study_and_nothing_else(store, study, spe
         add(store, study(name, spec=spec(name, labels={"team": name})))
         with store.transaction() as tx:
             tx.trials.add(name, [trial(0), trial(1)])
-            tx.points.add(name, 1, "trial", 1, [point(1)], [1.0])
+            tx.points.add(name, [Arrival(1, "trial", 1, [point(1)], [1.0])])
     with store.transaction() as tx:
         tx.studies.delete("s")
     with store.transaction() as tx:

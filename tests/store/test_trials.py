@@ -209,7 +209,7 @@ def test_leases_hold_and_let_go(tx, trial, ended):
     tx.trials.add("s", [trial(n, lease="l", state="running") for n in (3, 10)] + [trial(4, lease="m", state="running")])
     tx.trials.add("t", [ended(1, value=0.5, purpose="test", lease="l"), trial(0, state="waiting", lease="l")])
     held = [("s", 3), ("s", 10), ("t", 0), ("t", 1)]
-    assert [(name, trial.number) for name, trial in tx.trials.held("l")] == held
+    assert [(trial.study, trial.number) for trial in tx.trials.held("l")] == held
     assert tx.trials.let_go("l") == held
     assert tx.trials.held("l") == []
     assert tx.trials.let_go("l") == []
@@ -302,7 +302,7 @@ def test_cancel_open(tx, trial, ended, moment):
     for number in (3, 4, 5):
         read = tx.trials.get("s", number)
         assert (read.state, read.purpose, read.finished_at) == ("cancelled", None, later)
-    assert [name for name, _ in tx.trials.held("l")] == ["s"]
+    assert [trial.study for trial in tx.trials.held("l")] == ["s"]
     assert [tx.trials.get("s", n) for n in (0, 1)] == kept
     assert tx.trials.get("s", 2) == ended(2, value=0.5)
     assert tx.trials.get("t", 0) == trial(0)

@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 
 from lrsearch.schedules import Schedule
-from lrsearch.store import Store
+from lrsearch.store import Arrival, Store
 from lrsearch.study import Point, Trial
 
 
@@ -23,7 +23,7 @@ def main(url: str, count: int) -> None:
             tx.studies.get("s", lock=True)
             number = tx.trials.next_number("s")
             tx.trials.add("s", [Trial(number=number, schedule=schedule, created_at=datetime.now(UTC))])
-            tx.points.add("s", number, "trial", 1, points, [0.5] * 10)
+            tx.points.add("s", [Arrival(number, "trial", 1, points, [0.5] * 10)])
         print(number, flush=True)
     store.close()
 
