@@ -96,7 +96,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel):
 
 def test_the_wheel_works_without_any_extra(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path)
-    extras = [name for extra in ("service", "train", "vision", "plot") for name in modules_of(extra)]
+    extras = [name for extra in ("service", "train", "vision", "cluster", "plot") for name in modules_of(extra)]
     script = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         f"sys.modules.update(dict.fromkeys({extras!r}))\n"

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
 import platformdirs
 
+from ..errors import InvalidInput
+from .folder import LocalFolder
 from .program import EpochRecord, State
-from .shelf import FolderShelf, MemoryShelf, Shelf
+from .seal import opened, sealed
+from .shelf import FolderShelf, FrontedShelf, MemoryShelf, Shelf
+from .url_folder import UrlFolder
 
-FOLDER_BYTES = 2 * 1024**3
-MEMORY_BYTES = 256 * 1024**2
-FIELDS = tuple(field.name for field in fields(EpochRecord))
+GIB = 1024**3
+FOLDER_BYTES = 2 * GIB
+MEMORY_BYTES = GIB // 4
+FRONT_BYTES = GIB // 16
+"""What lies in memory before a folder."""
 logger = logging.getLogger(__name__)
 
 
@@ -40,50 +42,51 @@ class Prefix:
 class PrefixStore:
     """Checkpoints by the key of their trajectory; written once, checked before use, never a reason to fail.
 
-    A prefix is a ``.safetensors`` file with the state and a ``.json`` file with the records and the hashes of both.
-    What is missing, truncated or altered counts as absent. Several processes may share a folder.
+    A prefix is a ``.safetensors`` file with the state and a ``.json`` file with key, records and hashes of it all.
+    What is missing, truncated, altered or under another's name counts as absent. Several processes may share a folder.
 
     Args:
-        folder: where the files lie; None = in memory, for this process alone.
-        budget_bytes: beyond it the least recently used are removed; default 2 GiB in a folder, 256 MiB in memory.
+        folder: where the files lie: a folder, or a URL that fsspec opens; None = in memory, for this process alone.
+        budget_bytes: beyond it the least recently useful are removed; default 2 GiB in a folder, 256 MiB in memory.
+
+    Raises:
+        InvalidInput: what it takes to open such a URL is not installed.
     """
 
     def __init__(self, folder: Path | str | None = None, budget_bytes: int | None = None) -> None:
-        self._shelf: Shelf = (
-            MemoryShelf(budget_bytes or MEMORY_BYTES)
-            if folder is None
-            else FolderShelf(Path(folder), budget_bytes or FOLDER_BYTES)
-        )
+        self._shelf: Shelf
+        if folder is None:
+            self._shelf = MemoryShelf(budget_bytes or MEMORY_BYTES)
+        else:
+            place = UrlFolder(str(folder)) if "://" in str(folder) else LocalFolder(Path(folder))
+            budget = budget_bytes or FOLDER_BYTES
+            self._shelf = FrontedShelf(FolderShelf(place, budget), min(FRONT_BYTES, budget // 4))
 
     @classmethod
     def default(cls) -> Self:
-        """The user's store: ``LRSEARCH_PREFIXES``, else ``prefixes`` in the user's cache folder of lrsearch."""
-        chosen = os.environ.get("LRSEARCH_PREFIXES")
-        return cls(Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("lrsearch") / "prefixes")
+        """The user's store: ``LRSEARCH_PREFIXES``, else ``prefixes`` in the user's cache folder of lrsearch.
+
+        ``LRSEARCH_PREFIXES`` is a folder or a URL; ``LRSEARCH_PREFIXES_GIB`` is its budget.
+
+        Raises:
+            InvalidInput: either of the two says something else.
+        """
+        chosen = os.environ.get("LRSEARCH_PREFIXES") or platformdirs.user_cache_path("lrsearch") / "prefixes"
+        folder = chosen if "://" in str(chosen) else Path(chosen).expanduser()
+        return cls(folder, _budget_bytes(os.environ.get("LRSEARCH_PREFIXES_GIB")))
 
     def save(self, key: str, prefix: Prefix) -> None:
         """Keep a prefix under its trajectory's key; one that is there already stays."""
-        if key in self._shelf:
-            return
-        from safetensors.numpy import save
-
-        state = save({name: np.ascontiguousarray(array).reshape(array.shape) for name, array in prefix.state.items()})
-        content = {
-            "records": [_as_json(record) for record in prefix.records],
-            "shapes": {name: list(array.shape) for name, array in prefix.state.items()},
-            "state": digest(state),
-        }
-        text = _text(content)
-        self._shelf.put(key, state, b'{"content": %b, "hash": "%b"}' % (text, digest(text).encode()))
+        if key not in self._shelf:
+            self._shelf.put(key, sealed(key, prefix.records, prefix.state))
 
     def load(self, key: str) -> Prefix | None:
         """The prefix of ``key``; None where it is missing or not exactly what was written."""
         found = self._shelf.get(key)
         if found is None:
-            self._shelf.drop(key)
             return None
         try:
-            return _checked(*found)
+            return Prefix(*opened(key, found))
         except Exception as error:
             logger.warning("the stored prefix %s is damaged and left out: %s", key, error)
             self._shelf.drop(key)
@@ -98,42 +101,29 @@ class PrefixStore:
         Returns:
             How many epochs it has, >= 1, and the prefix; None where nothing is stored.
         """
-        for n_epochs in range(len(keys) - 1, 0, -1):
-            if keys[n_epochs] in self._shelf:
-                prefix = self.load(keys[n_epochs])
-                if prefix is not None and len(prefix.records) == n_epochs:
-                    return n_epochs, prefix
+        n_epochs = len(keys)
+        while n_epochs := self._shelf.last(keys, n_epochs):
+            prefix = self.load(keys[n_epochs])
+            if prefix is not None and len(prefix.records) == n_epochs:
+                return n_epochs, prefix
         return None
 
+    def need(self, keys: Iterable[str]) -> None:
+        """These will be wanted again, so they are the last to make room: forks to come, trials that may go on.
 
-def digest(content: bytes) -> str:
-    """The hash that says whether a file is what was written."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _text(content: Any) -> bytes:
-    return json.dumps(content, allow_nan=False).encode()
+        Keys of which nothing is stored say nothing; a call with all that is wanted, now and then, is meant.
+        """
+        self._shelf.need(keys)
 
 
-def _checked(state: bytes, record: bytes) -> Prefix:
-    from safetensors.numpy import load
-
-    sidecar = json.loads(record)
-    content = sidecar["content"]
-    if sidecar["hash"] != digest(_text(content)) or content["state"] != digest(state):
-        raise ValueError("its hash differs")
-    arrays = load(state)
-    if {name: list(array.shape) for name, array in arrays.items()} != content["shapes"]:
-        raise ValueError("its shapes differ")
-    return Prefix(tuple(_from_json(item) for item in content["records"]), arrays)
-
-
-def _as_json(record: EpochRecord) -> dict[str, Any]:
-    metrics = {name: value if math.isfinite(value) else None for name, value in record.metrics.items()}
-    return {**{name: getattr(record, name) for name in FIELDS}, "metrics": metrics}
-
-
-def _from_json(item: Mapping[str, Any]) -> EpochRecord:
-    metrics = {name: math.nan if value is None else value for name, value in item["metrics"].items()}
-    divergence = None if item["divergence"] is None else (item["divergence"][0], item["divergence"][1])
-    return EpochRecord(**{**item, "metrics": metrics, "divergence": divergence})
+def _budget_bytes(gib: str | None) -> int | None:
+    """``LRSEARCH_PREFIXES_GIB`` in bytes."""
+    if not gib:
+        return None
+    try:
+        budget = float(gib) * GIB
+        if not 0 < budget < float("inf"):
+            raise ValueError
+    except ValueError:
+        raise InvalidInput(f"`LRSEARCH_PREFIXES_GIB` is a number > 0 (got {gib!r:.100})") from None
+    return int(budget)

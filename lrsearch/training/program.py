@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -24,7 +26,7 @@ DIVERGENCE_FACTOR = 1e6
 """A training whose loss exceeds this many times max(1, its first loss) has diverged."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EpochRecord:
     """One finished reporting interval of one trajectory.
 
@@ -44,6 +46,23 @@ class EpochRecord:
     seconds: float
     metrics: Mapping[str, float]
     divergence: tuple[int, float] | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The record as one line of JSON, kept: every stored prefix of the trajectory, and of its forks, has it.
+
+        JSON knows no NaN and no infinity: such a metric is its name as a string.
+        """
+        metrics = {name: value if math.isfinite(value) else str(value) for name, value in self.metrics.items()}
+        content = (self.epoch, self.lr_first, self.lr_last, self.seconds, metrics, self.divergence)
+        return json.dumps(content, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def of(cls, content: Sequence[Any]) -> Self:
+        """The record whose ``text`` was read as ``content``."""
+        epoch, lr_first, lr_last, seconds, metrics, divergence = content
+        values = {name: float(value) for name, value in metrics.items()}
+        return cls(epoch, lr_first, lr_last, seconds, values, None if divergence is None else tuple(divergence))
 
 
 class Program(Protocol):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import os
+import secrets
+import shutil
 import threading
 
 import numpy as np
 import pytest
 
+from lrsearch.errors import InvalidInput
+from lrsearch.training import shelf
 from lrsearch.training.prefixes import Prefix, PrefixStore
 from lrsearch.training.program import EpochRecord
-from lrsearch.training.shelf import SMALLEST_CHARGE
 
 KEYS = [f"{i:032x}" for i in range(200)]
+PLACES = ("folder", "file://", "memory://")
 
 
 def prefix(n_epochs=2, value=1.5, size=6):
@@ -33,158 +35,139 @@ def prefix(n_epochs=2, value=1.5, size=6):
     return Prefix((*records[:-1], last), state)
 
 
-@pytest.fixture(params=["memory", "folder"])
-def store(request, tmp_path):
-    return PrefixStore(None if request.param == "memory" else tmp_path / "prefixes")
+@pytest.fixture
+def place(tmp_path):
+    """``place(kind)``: a fresh folder or URL; None = this process' memory."""
+
+    def fresh(kind):
+        path = tmp_path / "prefixes"
+        if kind == "memory://":
+            return f"memory://{secrets.token_hex(8)}/prefixes"
+        return {"memory": None, "folder": path, "file://": f"file://{path}"}[kind]
+
+    return fresh
 
 
-def test_what_comes_out_is_what_went_in(store, same):
-    written = prefix()
+@pytest.mark.parametrize("kind", ["memory", *PLACES])
+def test_what_comes_out_is_what_went_in(place, kind, same):
+    folder, written = place(kind), prefix()
+    store = PrefixStore(folder)
     store.save(KEYS[0], written)
-    found = store.load(KEYS[0])
-    assert same(found.state, written.state)
-    assert all(found.state[name].dtype == array.dtype for name, array in written.state.items())
-    assert np.signbit(found.state["moments"][2])
-    assert same(found.records[0], written.records[0])
-    assert found.records[1].divergence == (7, 0.1)
-    assert math.isnan(found.records[1].metrics["val_loss"])
-    assert store.load(KEYS[1]) is None
+    for reader in (store, PrefixStore(folder)) if folder else (store,):
+        found = reader.load(KEYS[0])
+        assert same(found.state, written.state)
+        assert all(found.state[name].dtype == array.dtype for name, array in written.state.items())
+        assert np.signbit(found.state["moments"][2])
+        assert same(found.records[0], written.records[0])
+        assert same(found.records[1], written.records[1])
+        assert found.records[1].divergence == (7, 0.1)
+        assert found.records[1].metrics["val_loss"] == math.inf
+        assert found.records[1].text == written.records[1].text
+        assert reader.load(KEYS[1]) is None
 
 
-def test_it_is_written_once(store):
-    store.save(KEYS[0], prefix(value=1.5))
-    store.save(KEYS[0], prefix(value=2.5))
+@pytest.mark.parametrize("kind", ["memory", *PLACES])
+def test_a_loaded_state_is_the_callers_own(place, kind):
+    store = PrefixStore(place(kind))
+    store.save(KEYS[0], prefix())
+    store.load(KEYS[0]).state["model.w"][:] = 7
     assert store.load(KEYS[0]).state["model.w"][0, 0] == 1.5
 
 
-def test_the_longest_prefix_is_found(store):
+@pytest.mark.parametrize("kind", ["memory", *PLACES])
+def test_it_is_written_once(place, kind):
+    folder = place(kind)
+    store = PrefixStore(folder)
+    store.save(KEYS[0], prefix(value=1.5))
+    for writer in (store, PrefixStore(folder)) if folder else (store,):
+        writer.save(KEYS[0], prefix(value=2.5))
+        assert writer.load(KEYS[0]).state["model.w"][0, 0] == 1.5
+
+
+@pytest.mark.parametrize("kind", ["memory", *PLACES])
+def test_the_longest_prefix_is_found(place, kind):
+    folder = place(kind)
+    store = PrefixStore(folder)
     assert store.longest(KEYS[:6]) is None
     store.save(KEYS[1], prefix(1))
     store.save(KEYS[3], prefix(3))
-    assert store.longest(KEYS[:6])[0] == 3
-    assert store.longest(KEYS[:3])[0] == 1
-    assert store.longest([KEYS[3]]) is None
+    for reader in (store, PrefixStore(folder)) if folder else (store,):
+        assert reader.longest(KEYS[:6])[0] == 3
+        assert reader.longest(KEYS[:3])[0] == 1
+        assert reader.longest([KEYS[3]]) is None
+        assert reader.longest([]) is None
 
 
-def flipped(path, position):
-    content = bytearray(path.read_bytes())
-    content[position % len(content)] ^= 1
-    path.write_bytes(content)
-
-
-def damages():
-    for suffix in (".safetensors", ".json"):
-        yield pytest.param(suffix, lambda path: path.unlink(), id=f"missing{suffix}")
-        yield pytest.param(suffix, lambda path: path.write_bytes(b""), id=f"empty{suffix}")
-        yield pytest.param(suffix, lambda path: path.write_bytes(path.read_bytes()[:-1]), id=f"truncated{suffix}")
-        yield pytest.param(suffix, lambda path: path.write_bytes(os.urandom(64)), id=f"noise{suffix}")
-        for position in (0, 9, 40, 90, 150, -20, -1):
-            yield pytest.param(suffix, lambda path, p=position: flipped(path, p), id=f"bit-{position}{suffix}")
-
-
-@pytest.mark.parametrize(("suffix", "damage"), list(damages()))
-def test_damaged_files_are_never_loaded(tmp_path, caplog, suffix, damage):
-    store = PrefixStore(tmp_path)
-    for n_epochs in (1, 3):
-        store.save(KEYS[n_epochs], prefix(n_epochs))
-    with caplog.at_level(logging.CRITICAL):
-        damage(tmp_path / f"{KEYS[3]}{suffix}")
-        assert store.longest(KEYS[:6])[0] == 1
-    store.save(KEYS[3], prefix(3))
-    assert store.longest(KEYS[:6])[0] == 3
-
-
-def test_every_flipped_bit_is_noticed(tmp_path, caplog):
-    store = PrefixStore(tmp_path)
-    store.save(KEYS[2], prefix())
-    files = list(tmp_path.iterdir())
-    assert len(files) == 2
-    whole = {path: path.read_bytes() for path in files}
-    with caplog.at_level(logging.CRITICAL):
-        for path in files:
-            for position in range(0, len(whole[path]), 3):
-                for file, content in whole.items():
-                    file.write_bytes(content)
-                flipped(path, position)
-                found = store.load(KEYS[2])
-                assert found is None, f"{path.suffix} bit {position}"
-
-
-def test_exchanged_files_are_not_loaded(tmp_path):
-    store = PrefixStore(tmp_path)
-    store.save(KEYS[1], prefix(1, value=1.0))
-    store.save(KEYS[2], prefix(2, value=2.0))
-    (tmp_path / f"{KEYS[1]}.safetensors").replace(tmp_path / f"{KEYS[2]}.safetensors")
-    assert store.longest(KEYS[:5]) is None
-
-
-def test_a_record_of_another_length_is_not_taken_for_a_prefix(store):
+@pytest.mark.parametrize("kind", ["memory", *PLACES])
+def test_a_record_of_another_length_is_not_taken_for_a_prefix(place, kind):
+    store = PrefixStore(place(kind))
     store.save(KEYS[4], prefix(2))
     assert store.longest(KEYS[:6]) is None
 
 
-@pytest.mark.parametrize("kind", ["memory", "folder"])
-def test_the_least_recently_used_make_room(tmp_path, kind):
-    large = SMALLEST_CHARGE // 4
-    budget = 10 * (SMALLEST_CHARGE + 4096)
-    store = PrefixStore(None if kind == "memory" else tmp_path, budget_bytes=budget)
-    for i in range(30):
-        store.save(KEYS[i], prefix(size=large))
-        if kind == "folder":
-            past = 1_000_000_000 + i
-            for path in tmp_path.glob(f"{KEYS[i]}*"):
-                os.utime(path, (past, past))
-        assert store.load(KEYS[0]) is not None
-    kept = [i for i in range(30) if store.load(KEYS[i]) is not None]
-    assert kept[0] == 0
-    assert kept[-1] == 29
-    assert 5 <= len(kept) <= 11
-    assert kept[1:] == list(range(30 - len(kept) + 1, 30))
+@pytest.mark.parametrize("kind", PLACES)
+def test_what_another_process_stores_is_seen_soon(place, kind, monkeypatch):
+    monkeypatch.setattr(shelf, "SOONEST_SECONDS", 0.0)
+    monkeypatch.setattr(shelf, "LISTING_SHARE", 1e9)
+    folder = place(kind)
+    one, other = PrefixStore(folder), PrefixStore(folder)
+    assert other.longest(KEYS[:6]) is None
+    one.save(KEYS[2], prefix(2))
+    assert other.longest(KEYS[:6])[0] == 2
 
 
-def test_many_small_entries_are_bounded_too(tmp_path):
-    store = PrefixStore(tmp_path, budget_bytes=20 * SMALLEST_CHARGE)
-    for key in KEYS:
-        store.save(key, prefix())
-    assert len(list(tmp_path.iterdir())) <= 2 * 20
-
-
-def test_what_others_wrote_counts(tmp_path):
-    for first in range(0, 60, 10):
-        store = PrefixStore(tmp_path, budget_bytes=20 * SMALLEST_CHARGE)
-        for key in KEYS[first : first + 10]:
-            store.save(key, prefix())
-    assert len(list(tmp_path.glob("*.json"))) <= 30
-
-
-def test_half_written_files_are_not_seen_and_go_in_time(tmp_path):
-    half = tmp_path / f".{KEYS[0]}.json.abcd.half"
-    half.write_bytes(b"{")
-    os.utime(half, (1, 1))
+def test_looking_for_many_trajectories_lists_the_folder_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(shelf, "SOONEST_SECONDS", 1e6)
     store = PrefixStore(tmp_path)
-    assert store.load(KEYS[0]) is None
-    store.save(KEYS[1], prefix())
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{KEYS[1]}.json", f"{KEYS[1]}.safetensors"]
+    store.save(KEYS[1], prefix(1))
+    asked = []
+    monkeypatch.setattr("os.scandir", asked.append)
+    monkeypatch.setattr("os.stat", lambda *args, **options: asked.append(args))
+    for _ in range(100):
+        assert store.longest([KEYS[0], *KEYS[2:]]) is None
+    assert asked == []
+
+
+def test_what_was_just_saved_needs_no_disk(tmp_path):
+    store = PrefixStore(tmp_path / "prefixes")
+    store.save(KEYS[2], prefix())
+    shutil.rmtree(tmp_path / "prefixes")
+    assert store.longest(KEYS[:4])[0] == 2
 
 
 def test_a_folder_that_cannot_be_written_costs_only_training(tmp_path, caplog):
     (tmp_path / "file").write_text("not a folder")
-    store = PrefixStore(tmp_path / "file" / "prefixes")
-    for key in KEYS[:3]:
-        store.save(key, prefix())
-    assert store.longest(KEYS[:3]) is None
+    folder = tmp_path / "file" / "prefixes"
+    store = PrefixStore(folder)
+    for n_epochs in (1, 2, 3):
+        store.save(KEYS[n_epochs], prefix(n_epochs))
+    assert store.longest(KEYS[:4])[0] == 3, "memory still has them"
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert PrefixStore(folder).longest(KEYS[:4]) is None
+
+
+def test_a_full_disk_costs_only_training(tmp_path, caplog):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    store = PrefixStore(tmp_path)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, limits[1]))
+        store.save(KEYS[1], prefix(1, size=100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert list(tmp_path.iterdir()) == []
+    assert PrefixStore(tmp_path).load(KEYS[1]) is None
+    assert store.load(KEYS[1]) is not None
 
 
 def test_a_folder_may_vanish_and_come_back(tmp_path):
-    import shutil
-
     store = PrefixStore(tmp_path / "prefixes")
-    store.save(KEYS[0], prefix())
+    store.save(KEYS[1], prefix(1))
     shutil.rmtree(tmp_path / "prefixes")
-    assert store.load(KEYS[0]) is None
-    store.save(KEYS[0], prefix())
-    assert store.load(KEYS[0]) is not None
+    store.save(KEYS[2], prefix(2))
+    assert PrefixStore(tmp_path / "prefixes").longest(KEYS[:4])[0] == 2
 
 
 def test_several_may_share_a_folder(tmp_path):
@@ -194,7 +177,7 @@ def test_several_may_share_a_folder(tmp_path):
         store = PrefixStore(tmp_path)
         for key in KEYS[:20]:
             store.save(key, prefix())
-            found.append(store.load(key))
+            found.append(PrefixStore(tmp_path).load(key))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -206,7 +189,32 @@ def test_several_may_share_a_folder(tmp_path):
     assert len(list(tmp_path.iterdir())) == 40
 
 
-def test_the_default_folder_comes_from_the_environment(tmp_path, monkeypatch):
+def test_the_default_folder_comes_from_the_environment(tmp_path, monkeypatch, place):
     monkeypatch.setenv("LRSEARCH_PREFIXES", str(tmp_path))
     PrefixStore.default().save(KEYS[0], prefix())
     assert len(list(tmp_path.iterdir())) == 2
+    url = place("memory://")
+    monkeypatch.setenv("LRSEARCH_PREFIXES", url)
+    PrefixStore.default().save(KEYS[0], prefix())
+    assert PrefixStore(url).load(KEYS[0]) is not None
+
+
+def test_the_budget_comes_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("LRSEARCH_PREFIXES", str(tmp_path))
+    monkeypatch.setenv("LRSEARCH_PREFIXES_GIB", str(20 * shelf.SMALLEST_CHARGE / 2**30))
+    store = PrefixStore.default()
+    for key in KEYS[:60]:
+        store.save(key, prefix())
+    assert 10 <= len(list(tmp_path.glob("*.json"))) <= 20
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "inf", "nan"])
+def test_a_budget_that_is_none_is_refused(monkeypatch, text):
+    monkeypatch.setenv("LRSEARCH_PREFIXES_GIB", text)
+    with pytest.raises(InvalidInput, match="LRSEARCH_PREFIXES_GIB"):
+        PrefixStore.default()
+
+
+def test_a_url_that_nothing_opens_is_refused():
+    with pytest.raises(InvalidInput, match="nowhere://bucket"):
+        PrefixStore("nowhere://bucket")
