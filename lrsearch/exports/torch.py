@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 
 BLOCK = 1024
 """Rates are computed this many at a time."""
-OPTIMIZER_CLASSES: Mapping[str, str] = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
-"""Names of ``torch.optim`` for ours."""
+OPTIMIZER_CLASSES: Mapping[str, str] = {
+    "sgd": "torch.optim.SGD",
+    "adam": "torch.optim.Adam",
+    "adamw": "torch.optim.AdamW",
+    "rmsprop": "torch.optim.RMSprop",
+    "adagrad": "torch.optim.Adagrad",
+    "ranger": "pytorch_optimizer.Ranger",
+}
+"""The classes of our optimisers, with the packages to import."""
 
 
 @lru_cache(maxsize=64)
@@ -97,7 +104,7 @@ TEMPLATE = '''\
 # Step the scheduler once an optimiser update, not once a batch where gradients accumulate.{once_an_epoch}
 import math
 
-import torch
+{imports}
 
 {constants}
 MULTIPLIERS = None  # or one factor a parameter group
@@ -136,6 +143,7 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     horizon = schedule.clock(context.updates_per_epoch).horizon
     clip_norm = context.recipe.get("clip_norm")
     in_epochs = schedule.epochs is not None
+    optimizer = _optimizer_line(context.recipe.get("optimizer"))
     return TEMPLATE.format(
         title=f"Learning-rate schedule ({schedule.family})",
         found=f"Found by lrsearch: {context.source}." if context.source else "Written by lrsearch.",
@@ -146,7 +154,8 @@ def write(schedule: Schedule, context: ExportContext) -> str:
         once_an_epoch=" Stepping once an epoch?\n# Export with updates_per_epoch=1." if in_epochs else "",
         constants=form.constants,
         function=form.function,
-        optimizer=_optimizer_line(context.recipe.get("optimizer")),
+        imports="\n".join(f"import {package}" for package in sorted({"torch", optimizer.partition(".")[0]})),
+        optimizer=optimizer,
         clip=f"    torch.nn.utils.clip_grad_norm_(model.parameters(), {clip_norm!r})\n" if clip_norm else "",
     )
 
@@ -162,7 +171,7 @@ def _optimizer_line(optimizer: Any) -> str:
     if name is None:
         return "torch.optim.SGD(model.parameters(), lr=INITIAL_LR)  # your optimiser here"
     written = [f"{key}={tuple(value) if isinstance(value, list) else value!r}" for key, value in settings.items()]
-    return f"torch.optim.{name}({', '.join(['model.parameters()', 'lr=INITIAL_LR', *written])})"
+    return f"{name}({', '.join(['model.parameters()', 'lr=INITIAL_LR', *written])})"
 
 
 TORCH = ExportTarget("torch", "PyTorch code: optimiser, LambdaLR, closed form", "text/x-python", True, write)

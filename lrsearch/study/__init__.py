@@ -16,7 +16,7 @@ from .lease import (
     TaskOffer,
     Worker,
 )
-from .optimizers import OPTIMIZERS, Adam, AdamW, AnyOptimizer, OptimizerSpec, Sgd
+from .optimizers import OPTIMIZERS, Adagrad, Adam, AdamW, AnyOptimizer, OptimizerSpec, Ranger, Rmsprop, Sgd
 from .space import Fixed, Range, SpaceSpec
 from .spec import (
     EXTERNAL,
@@ -57,12 +57,12 @@ from .trial import (
 )
 
 __all__ = [
-    "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult", "Assignment",
-    "Best", "Budget", "Catalog", "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm", "Confirmed", "Curve",
-    "Direction", "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed", "FreeJson", "Lease",
-    "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin",
-    "Outcome", "Page", "Parameter", "Point", "Progress", "Purpose", "Range", "Rejected", "Report", "ReportAnswer",
-    "ReportRequest", "Result", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Study", "StudyPatch", "StudySpec",
-    "StudyState", "TaskDefaults", "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "Worker",
-    "now", "read_spec",
+    "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adagrad", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult",
+    "Assignment", "Best", "Budget", "Catalog", "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm",
+    "Confirmed", "Curve", "Direction", "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed",
+    "FreeJson", "Lease", "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective",
+    "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point", "Progress", "Purpose", "Range", "Ranger",
+    "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result", "Rmsprop", "SamplerSpec", "Seconds", "Sgd",
+    "SpaceSpec", "Study", "StudyPatch", "StudySpec", "StudyState", "TaskDefaults", "TaskOffer", "Text", "TrainSpec",
+    "Trial", "TrialRequest", "TrialState", "Worker", "now", "read_spec",
 ]  # fmt: skip

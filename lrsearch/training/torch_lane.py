@@ -17,6 +17,8 @@ from .program import State, check_state
 POSITION = "position"
 """float64 (2,): updates done, and the loss of update 0 (NaN before it)."""
 MODEL, OPTIMIZER = "model.", "optimizer."
+COUNT = "step"
+"""torch's name of an optimiser's count of updates: a scalar that is no moment."""
 
 
 class TorchLane:
@@ -103,10 +105,10 @@ class TorchLane:
                 raise InvalidInput(f"a state has exactly its program's arrays (got `{key}`)")
             parameter = self.parameters[int(number)]
             saved = torch.from_numpy(np.array(state[key]))
-            if saved.shape == parameter.shape and saved.ndim:
-                moments[int(number)][name] = torch.empty_like(parameter, dtype=saved.dtype).copy_(saved).detach()
-            elif saved.ndim == 0:
+            if name == COUNT and saved.ndim == 0:
                 moments[int(number)][name] = saved.to(parameter.device if fused else "cpu")
+            elif saved.shape == parameter.shape:
+                moments[int(number)][name] = torch.empty_like(parameter, dtype=saved.dtype).copy_(saved).detach()
             else:
                 raise InvalidInput(f"`{key}` must have shape {tuple(parameter.shape)} (got {tuple(saved.shape)})")
         return moments

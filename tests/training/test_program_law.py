@@ -13,6 +13,9 @@ SETTINGS = {
     "sgd": {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-3},
     "adam": {"amsgrad": True},
     "adamw": {},
+    "rmsprop": {"centered": True, "momentum": 0.9, "eps": 1e-3},
+    "adagrad": {"initial_accumulator_value": 0.1},
+    "ranger": {"k": 2, "weight_decay": 0.1},
 }
 REGULAR = {"dropout": 0.5, "batch_norm": True}
 CASES = {

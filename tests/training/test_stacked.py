@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import pytorch_optimizer
 import torch
 
 from lrsearch.errors import InvalidInput
 from lrsearch.study import OPTIMIZERS
-from lrsearch.training.optimizers import OPTIMIZER_CLASSES
+from lrsearch.training.optimizers import OPTIMIZER_CLASSES, build_optimizer
 from lrsearch.training.stacked import STACKED
 
 SETTINGS = {
@@ -19,12 +20,27 @@ SETTINGS = {
     ],
     "adam": [{}, {"betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}, {"amsgrad": True}, {"betas": (0.0, 0.0)}],
     "adamw": [{}, {"weight_decay": 0.0}, {"amsgrad": True, "weight_decay": 0.3}],
+    "rmsprop": [
+        {},
+        {"alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1},
+        {"momentum": 0.9},
+        {"centered": True, "alpha": 0.8, "eps": 1e-2},
+        {"centered": True, "momentum": 0.5, "weight_decay": 0.01, "eps": 1e-2},
+    ],
+    "adagrad": [{}, {"initial_accumulator_value": 0.1, "eps": 1e-3, "weight_decay": 0.1}],
+    "ranger": [
+        {},
+        {"degenerated_to_sgd": True, "weight_decay": 0.1},
+        {"use_gc": False, "k": 1, "alpha": 0.3},
+        {"betas": (0.8, 0.9), "eps": 1e-3, "k": 13, "alpha": 1.0},
+    ],
 }
 CASES = [
     pytest.param(name, settings, id=f"{name}-{number}")
     for name in STACKED
     for number, settings in enumerate(SETTINGS[name])
 ]
+LIBRARY = {**OPTIMIZER_CLASSES, "ranger": pytorch_optimizer.Ranger}
 SHAPES = [(), (1,), (17,), (5, 3), (4, 3, 3, 2), (1, 6)]
 ALL = pytest.mark.parametrize(("name", "settings"), CASES)
 
@@ -77,7 +93,7 @@ def test_it_agrees_with_its_library_lane_by_lane(name, settings):
     spec = OPTIMIZERS[name](**settings).model_dump(exclude={"name"})
     for lane in range(3):
         lone = [torch.nn.Parameter(start) for start in problem.fresh(lane)]
-        optimizer = OPTIMIZER_CLASSES[name](lone, lr=1.0, **spec)
+        optimizer = LIBRARY[name](lone, lr=1.0, **spec)
         for update in range(200):
             for parameter, gradient in zip(lone, problem.gradients([p.detach() for p in lone], update), strict=True):
                 parameter.grad = gradient
@@ -85,6 +101,22 @@ def test_it_agrees_with_its_library_lane_by_lane(name, settings):
             optimizer.step()
         for stacked, expected in zip(parameters, lone, strict=True):
             assert (stacked[lane] - expected).abs().max() <= 1e-12 * expected.abs().max().clamp(min=1)
+
+
+@ALL
+def test_it_agrees_with_the_optimizer_of_a_model_alone(name, settings):
+    problem = Problem(2, 50, torch.float64)
+    parameters = problem.fresh([0, 1])
+    problem.run(optimizer_of(name, settings, parameters), parameters, [0, 1])
+    lone = [torch.nn.Parameter(start) for start in problem.fresh(1)]
+    optimizer = build_optimizer(OPTIMIZERS[name](**settings), lone)
+    for update in range(50):
+        for parameter, gradient in zip(lone, problem.gradients([p.detach() for p in lone], update), strict=True):
+            parameter.grad = gradient
+        optimizer.param_groups[0]["lr"] = problem.rates[update, 1].item()
+        optimizer.step()
+    for stacked, expected in zip(parameters, lone, strict=True):
+        assert (stacked[1] - expected).abs().max() <= 1e-12 * expected.abs().max().clamp(min=1)
 
 
 @ALL
@@ -105,10 +137,8 @@ def test_a_lane_is_the_same_in_any_company(name, settings, dtype):
         assert equal(list(theirs.values()), [t[lanes] if t.ndim else t for t in ours.values()])
 
 
-@ALL
+@pytest.mark.parametrize(("name", "settings"), [case for case in CASES if STACKED[case.values[0]].elementwise])
 def test_elementwise_means_that_parameters_may_be_flat(name, settings):
-    if not STACKED[name].elementwise:
-        pytest.skip("this one looks at shapes")
     problem = Problem(5, 30, torch.float32)
     lanes = list(range(5))
     shaped = problem.fresh(lanes)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import pytorch_optimizer
 import torch
 
 from lrsearch.errors import InvalidInput
@@ -25,6 +26,9 @@ CASES = [
     ("adam", {"betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.01}, None),
     ("adam", {"amsgrad": True}, 0.5),
     ("adamw", {}, None),
+    ("rmsprop", {"centered": True, "momentum": 0.9, "eps": 1e-3}, None),
+    ("adagrad", {"weight_decay": 0.1}, 0.5),
+    ("ranger", {}, 0.5),
 ]
 
 
@@ -45,9 +49,9 @@ def test_it_agrees_with_a_plain_loop(make_program, name, settings, clip_norm, ba
     inputs = inputs.double()
     torch.manual_seed(3)
     model = task.model().double()
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    kind = pytorch_optimizer.Ranger if name == "ranger" else OPTIMIZER_CLASSES[name]
     spec = OPTIMIZERS[name](**settings).model_dump(exclude={"name"})
-    optimizer = kind(model.parameters(), lr=1.0, foreach=False, fused=False, **spec)
+    optimizer = kind(model.parameters(), lr=1.0, foreach=False, **spec)
     size = len(inputs) if batch_size == "full" else batch_size
     n_batches = math.ceil(len(inputs) / size)
     losses, sizes, right, norms = [], [], 0, []

@@ -1,0 +1,41 @@
+"""Ranger for a model that is trained alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from ..study import Ranger
+from .stacked import StackedRanger
+
+
+class LoneRanger(torch.optim.Optimizer):
+    """``StackedRanger`` with one lane, as a ``torch.optim.Optimizer``.
+
+    Args:
+        parameters: what is trained.
+        lr: the rate, until a program sets another.
+        settings: fields of ``study.Ranger``.
+    """
+
+    def __init__(self, parameters: Iterable[torch.nn.Parameter], lr: float, **settings: Any) -> None:
+        super().__init__(parameters, {"lr": lr})
+        self._stacked = StackedRanger(Ranger(**settings), [])
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # nobody's closure is called
+        """One update of every parameter that has a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    fresh = self._stacked.fresh(parameter.detach()[None])
+                    state.update(step=torch.tensor(0.0), **{name: moment[0] for name, moment in fresh.items()})
+                state["step"] += 1
+                moments = {name: moment[None] for name, moment in state.items() if name != "step"}
+                rates = torch.full((1,) * (parameter.ndim + 1), group["lr"], dtype=parameter.dtype).to(parameter.device)
+                self._stacked.update(int(state["step"]), parameter[None], parameter.grad[None], rates, moments)
