@@ -41,7 +41,7 @@ CASES = [
     for number, settings in enumerate(SETTINGS[name])
 ]
 LIBRARY = {**OPTIMIZER_CLASSES, "ranger": pytorch_optimizer.Ranger}
-SHAPES = [(), (1,), (17,), (5, 3), (4, 3, 3, 2), (1, 6)]
+SHAPES = [(), (1,), (17,), (5, 3), (4, 3, 3, 2), (1, 6), (4, 8)]
 ALL = pytest.mark.parametrize(("name", "settings"), CASES)
 
 

@@ -38,6 +38,7 @@ class StackedOptimizer(ABC, Generic[Settings]):
         self._parameters = tuple(parameters)
         self._moments = [self.fresh(parameter.detach()) for parameter in parameters]
         self._count = 0
+        self._scratch: dict[tuple[str, torch.Size, torch.dtype], torch.Tensor] = {}
 
     @abstractmethod
     def fresh(self, parameter: torch.Tensor) -> Moments:
@@ -56,6 +57,13 @@ class StackedOptimizer(ABC, Generic[Settings]):
             rates: shape (lanes, 1, ..., 1), with as many axes as ``parameter``.
             moments: those of ``parameter``, changed in place.
         """
+
+    def scratch(self, name: str, like: torch.Tensor) -> torch.Tensor:
+        """A tensor to work in, zeros at first, kept from update to update for all parameters of a shape."""
+        key = (name, like.shape, like.dtype)
+        if key not in self._scratch:
+            self._scratch[key] = torch.zeros_like(like)
+        return self._scratch[key]
 
     @torch.no_grad()
     def step(self, gradients: Sequence[torch.Tensor], rates: torch.Tensor) -> None:

@@ -28,7 +28,9 @@ class StackedSgd(StackedOptimizer[Sgd]):
             gradient = gradient.add(parameter, alpha=self.spec.weight_decay)
         if self.spec.momentum:
             buffer = moments[MOMENTUM]
-            if count == 1:
+            if not self.spec.dampening:
+                torch.add(gradient, buffer, alpha=self.spec.momentum, out=buffer)
+            elif count == 1:
                 buffer.copy_(gradient)
             else:
                 buffer.mul_(self.spec.momentum).add_(gradient, alpha=1 - self.spec.dampening)
