@@ -28,6 +28,10 @@ OPTIMIZER_CLASSES: Mapping[str, str] = {
     "ranger": "pytorch_optimizer.Ranger",
 }
 """The classes of our optimisers, with the packages to import."""
+IMPORTS: Mapping[str, str] = {
+    "torch": "import torch",
+    "pytorch_optimizer": "import pytorch_optimizer  # pip install pytorch-optimizer",
+}
 
 
 @lru_cache(maxsize=64)
@@ -154,7 +158,7 @@ def write(schedule: Schedule, context: ExportContext) -> str:
         once_an_epoch=" Stepping once an epoch?\n# Export with updates_per_epoch=1." if in_epochs else "",
         constants=form.constants,
         function=form.function,
-        imports="\n".join(f"import {package}" for package in sorted({"torch", optimizer.partition(".")[0]})),
+        imports="\n".join(IMPORTS[package] for package in sorted({"torch", optimizer.partition(".")[0]})),
         optimizer=optimizer,
         clip=f"    torch.nn.utils.clip_grad_norm_(model.parameters(), {clip_norm!r})\n" if clip_norm else "",
     )

@@ -37,5 +37,5 @@ class LoneRanger(torch.optim.Optimizer):
                     state.update(step=torch.tensor(0.0), **{name: moment[0] for name, moment in fresh.items()})
                 state["step"] += 1
                 moments = {name: moment[None] for name, moment in state.items() if name != "step"}
-                rates = torch.full((1,) * (parameter.ndim + 1), group["lr"], dtype=parameter.dtype).to(parameter.device)
+                rates = parameter.new_full((1,) * (parameter.ndim + 1), group["lr"])
                 self._stacked.update(int(state["step"]), parameter[None], parameter.grad[None], rates, moments)

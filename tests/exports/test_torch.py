@@ -138,13 +138,18 @@ def test_the_text_says_where_it_is_from_and_what_it_assumes():
 def test_the_text_builds_the_recipes_optimizer_with_its_settings(name):
     settings = {"name": name, "weight_decay": 0.25}
     spec = OPTIMIZERS[name].model_validate(settings).model_dump(mode="json")
-    made = executed(export(STEP, "torch", updates_per_epoch=3, recipe={"optimizer": spec}).text)["optimizer"]
+    names = executed(export(STEP, "torch", updates_per_epoch=3, recipe={"optimizer": spec}).text)
+    made = names["optimizer"]
     package, _, kind = OPTIMIZER_CLASSES[name].rpartition(".")
     assert type(made) is getattr(importlib.import_module(package), kind)
     for key, value in spec.items():
         if key != "name":  # what holds for all groups, ranger keeps as an attribute
             kept = made.defaults[key] if key in made.defaults else getattr(made, key)
             assert kept == (tuple(value) if isinstance(value, list) else value)
+    for parameter in names["model"].parameters():
+        parameter.grad = torch.ones_like(parameter)
+    in_force = rates_in_force(made, names["scheduler"], 35)
+    assert np.abs(in_force[:, 0] - expected(STEP, 3)[:35]).max() <= RELATIVE * STEP.initial_lr
 
 
 def test_the_texts_scheduler_takes_multipliers_and_refuses_groups_that_differ_without_them():

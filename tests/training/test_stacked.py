@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import pytorch_optimizer
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lrsearch.errors import InvalidInput
 from lrsearch.study import OPTIMIZERS
@@ -85,38 +89,61 @@ def test_every_optimizer_is_stacked_and_tested():
     assert STACKED.keys() == OPTIMIZERS.keys() == SETTINGS.keys()
 
 
-@ALL
-def test_it_agrees_with_its_library_lane_by_lane(name, settings):
-    problem = Problem(3, 200, torch.float64)
-    parameters = problem.fresh([0, 1, 2])
-    problem.run(optimizer_of(name, settings, parameters), parameters, [0, 1, 2])
-    spec = OPTIMIZERS[name](**settings).model_dump(exclude={"name"})
-    for lane in range(3):
+def assert_agrees(name, settings, problem, build, tolerance=1e-12):
+    """Every lane ends where the optimiser ``build(parameters)`` brings a model alone."""
+    lanes = list(range(problem.rates.shape[1]))
+    parameters = problem.fresh(lanes)
+    problem.run(optimizer_of(name, settings, parameters), parameters, lanes)
+    for lane in lanes:
         lone = [torch.nn.Parameter(start) for start in problem.fresh(lane)]
-        optimizer = LIBRARY[name](lone, lr=1.0, **spec)
-        for update in range(200):
+        optimizer = build(lone)
+        for update in range(problem.n_updates):
             for parameter, gradient in zip(lone, problem.gradients([p.detach() for p in lone], update), strict=True):
                 parameter.grad = gradient
             optimizer.param_groups[0]["lr"] = problem.rates[update, lane].item()
             optimizer.step()
         for stacked, expected in zip(parameters, lone, strict=True):
-            assert (stacked[lane] - expected).abs().max() <= 1e-12 * expected.abs().max().clamp(min=1)
+            assert (stacked[lane] - expected).abs().max() <= tolerance * expected.abs().max().clamp(min=1)
+
+
+@ALL
+def test_it_agrees_with_its_library_lane_by_lane(name, settings):
+    spec = OPTIMIZERS[name](**settings).model_dump(exclude={"name"})
+    assert_agrees(name, settings, Problem(3, 200, torch.float64), partial(LIBRARY[name], lr=1.0, **spec))
 
 
 @ALL
 def test_it_agrees_with_the_optimizer_of_a_model_alone(name, settings):
-    problem = Problem(2, 50, torch.float64)
-    parameters = problem.fresh([0, 1])
-    problem.run(optimizer_of(name, settings, parameters), parameters, [0, 1])
-    lone = [torch.nn.Parameter(start) for start in problem.fresh(1)]
-    optimizer = build_optimizer(OPTIMIZERS[name](**settings), lone)
-    for update in range(50):
-        for parameter, gradient in zip(lone, problem.gradients([p.detach() for p in lone], update), strict=True):
-            parameter.grad = gradient
-        optimizer.param_groups[0]["lr"] = problem.rates[update, 1].item()
-        optimizer.step()
-    for stacked, expected in zip(parameters, lone, strict=True):
-        assert (stacked[1] - expected).abs().max() <= 1e-12 * expected.abs().max().clamp(min=1)
+    spec = OPTIMIZERS[name](**settings)
+    assert_agrees(name, settings, Problem(2, 50, torch.float64), partial(build_optimizer, spec))
+
+
+DRAWN = {
+    "weight_decay": st.just(0.0) | st.floats(0, 0.5),
+    "momentum": st.just(0.0) | st.floats(0, 0.9),
+    "dampening": st.just(0.0) | st.floats(0, 0.9),
+    "betas": st.tuples(st.floats(0, 0.99), st.floats(0.67, 0.9999)),
+    "eps": st.floats(1e-3, 1.0),
+    "alpha": st.floats(0.1, 0.999),
+    "initial_accumulator_value": st.floats(0, 2),
+    "k": st.integers(1, 30),
+}
+
+
+@pytest.mark.parametrize("name", STACKED)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_it_agrees_with_its_library_at_any_settings(name, data):
+    drawn = {
+        field: data.draw(st.booleans() if field not in DRAWN else DRAWN[field], label=field)
+        for field in OPTIMIZERS[name].model_fields
+        if field != "name"
+    }
+    if drawn.get("nesterov"):
+        drawn |= {"momentum": max(drawn["momentum"], 0.1), "dampening": 0.0}
+    spec = OPTIMIZERS[name](**drawn).model_dump(exclude={"name"})
+    build = partial(LIBRARY[name], lr=1.0, **spec)
+    assert_agrees(name, drawn, Problem(2, 20, torch.float64), build, tolerance=1e-9)
 
 
 @ALL
