@@ -47,20 +47,22 @@ CASES = [
 LIBRARY = {**OPTIMIZER_CLASSES, "ranger": pytorch_optimizer.Ranger}
 SHAPES = [(), (1,), (17,), (5, 3), (4, 3, 3, 2), (1, 6), (4, 8)]
 ALL = pytest.mark.parametrize(("name", "settings"), CASES)
+GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
 
 
 class Problem:
     """Random quadratics with noise, one a lane, alike but for where they begin; rates differ by lane and update."""
 
-    def __init__(self, n_lanes, n_updates, dtype):
+    def __init__(self, n_lanes, n_updates, dtype, device="cpu"):
         draw = torch.Generator().manual_seed(n_updates)
         self.starts = [torch.randn(n_lanes, *shape, generator=draw, dtype=torch.float64) for shape in SHAPES]
         self.curvature = [torch.rand(shape, generator=draw, dtype=torch.float64) * 3 for shape in SHAPES]
         self.noise = [torch.randn(n_updates, *shape, generator=draw, dtype=torch.float64) for shape in SHAPES]
-        self.rates = (torch.rand(n_updates, n_lanes, generator=draw, dtype=torch.float64) * 0.05).to(dtype)
-        self.n_updates, self.dtype = n_updates, dtype
+        self.rates = (torch.rand(n_updates, n_lanes, generator=draw, dtype=torch.float64) * 0.05).to(device, dtype)
+        self.n_updates = n_updates
         for name in ("starts", "curvature", "noise"):
-            setattr(self, name, [tensor.to(dtype) for tensor in getattr(self, name)])
+            setattr(self, name, [tensor.to(device, dtype) for tensor in getattr(self, name)])
 
     def fresh(self, lanes):
         return [start[lanes].clone() for start in self.starts]
@@ -107,9 +109,10 @@ def assert_agrees(name, settings, problem, build, tolerance=1e-12):
 
 
 @ALL
-def test_it_agrees_with_its_library_lane_by_lane(name, settings):
+@DEVICES
+def test_it_agrees_with_its_library_lane_by_lane(name, settings, device):
     spec = OPTIMIZERS[name](**settings).model_dump(exclude={"name"})
-    assert_agrees(name, settings, Problem(3, 200, torch.float64), partial(LIBRARY[name], lr=1.0, **spec))
+    assert_agrees(name, settings, Problem(3, 200, torch.float64, device), partial(LIBRARY[name], lr=1.0, **spec))
 
 
 @ALL
@@ -147,9 +150,10 @@ def test_it_agrees_with_its_library_at_any_settings(name, data):
 
 
 @ALL
+@DEVICES
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_lane_is_the_same_in_any_company(name, settings, dtype):
-    problem = Problem(33, 30, dtype)
+def test_a_lane_is_the_same_in_any_company(name, settings, dtype, device):
+    problem = Problem(33, 30, dtype, device)
     everybody = list(range(33))
     crowd = problem.fresh(everybody)
     optimizer = optimizer_of(name, settings, crowd)
@@ -235,3 +239,18 @@ def test_another_state_is_refused_and_changes_nothing(name, settings):
         with pytest.raises(InvalidInput):
             optimizer.load({**{key: tensor + 1 for key, tensor in wrong.items()}})
         assert equal(list(optimizer.state().values()), list(before.values()))
+
+
+@ALL
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=GPU)])
+def test_no_update_waits_for_the_device(name, settings, device):
+    problem = Problem(2, 12, torch.float32, device)
+    parameters = problem.fresh(slice(None))
+    optimizer = optimizer_of(name, settings, parameters)
+    problem.run(optimizer, parameters, slice(None), range(1))
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        problem.run(optimizer, parameters, slice(None), range(1, 12))
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
