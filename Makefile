@@ -59,5 +59,6 @@ format: $(STAMP)  ## format and fix what can be fixed
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix --quiet .
 
-bench: $(STAMP)  ## measure the service; results are appended to benchmarks/results/
+bench: $(STAMP)  ## measure the service and a whole search; results are appended to benchmarks/results/
 	@$(BIN)/python benchmarks/service_path.py
+	@$(BIN)/python benchmarks/search_cost.py

@@ -1,0 +1,114 @@
+"""The fastest honest single loop: tensors in memory, torch's fused optimiser, one LambdaLR, no data loader.
+
+The same data, initial weights, batches and dropout masks as lrsearch's own programs, so that values can be compared
+cell by cell. Validation once an epoch, one synchronisation with the device an epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import statistics
+import time
+
+import torch
+
+from lrsearch.schedules import Schedule
+from lrsearch.study import TrainSpec
+from lrsearch.tasks.initial import initial_model
+from lrsearch.tasks.task import Task
+from lrsearch.training.batches import Order, Placed
+from lrsearch.training.device import chosen_device
+from lrsearch.training.optimizers import build_optimizer
+
+REPEATS = 3
+"""Trainings that a training's time is the median of."""
+EVALUATED_AT_ONCE = 1000
+
+
+class PlainLoop:
+    """Trains one schedule after the other, each from the start.
+
+    Args:
+        task: what is trained.
+        train: the recipe.
+        updates_per_epoch: U.
+        threads: torch's threads.
+    """
+
+    def __init__(self, task: Task, train: TrainSpec, updates_per_epoch: int, threads: int) -> None:
+        self.task, self.train, self.updates_per_epoch = task, train, updates_per_epoch
+        self.threads = threads
+        self.device = chosen_device(None)
+        self.data = Placed.of(task.data(), self.device, torch.float32)
+        assert isinstance(train.batch_size, int)
+        self.batch_size = train.batch_size
+
+    def val_loss(self, schedule: Schedule) -> float:
+        """Train ``schedule`` to its end; infinite where it diverged."""
+        torch.set_num_threads(self.threads)
+        model = initial_model(self.task, self.train.seed).to(self.device)
+        modules = list(model.modules())
+        images = any(isinstance(module, torch.nn.Conv2d) for module in modules)
+        masked = any(isinstance(module, torch.nn.Dropout) and module.p for module in modules)
+        (train_x, train_y), (val_x, val_y) = self.data.train, self.data.val
+        if images:
+            model = model.to(memory_format=torch.channels_last)
+            train_x, val_x = (x.contiguous(memory_format=torch.channels_last) for x in (train_x, val_x))
+        assert self.train.optimizer is not None
+        parameters = list(model.parameters())
+        optimizer = build_optimizer(self.train.optimizer, parameters)
+        scheduler = schedule.to_torch(optimizer, updates_per_epoch=self.updates_per_epoch)
+        order = Order(len(train_x), self.batch_size, self.train.seed)
+        loss = math.nan
+        assert schedule.epochs is not None
+        for epoch in range(schedule.epochs):
+            model.train()
+            first = epoch * self.updates_per_epoch
+            batches = order.batches(first, first + self.updates_per_epoch, self.device)
+            for update, batch in enumerate(batches, start=first):
+                if masked:
+                    torch.manual_seed(update_seed(self.train.seed, update))
+                optimizer.zero_grad(set_to_none=True)
+                self.task.loss(model(train_x[batch]), train_y[batch]).backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                scheduler.step()
+            model.eval()
+            with torch.no_grad():
+                parts = zip(val_x.split(EVALUATED_AT_ONCE), val_y.split(EVALUATED_AT_ONCE), strict=True)
+                loss = float(sum(self.task.loss(model(x), y) * len(y) for x, y in parts)) / len(val_y)
+            if not math.isfinite(loss):
+                return math.inf
+        return loss
+
+
+def update_seed(seed: int, update: int) -> int:
+    """What dropout masks of an update are drawn from: as ``lrsearch.training.device.pinned``."""
+    return int.from_bytes(hashlib.blake2b(b"%d %d" % (seed, update), digest_size=8).digest(), "little")
+
+
+def faster_threads(loop: PlainLoop, schedule: Schedule, n_cores: int) -> int:
+    """One thread, or one a core: whichever trains faster."""
+    seconds = {}
+    for threads in {1, n_cores}:
+        loop.threads = threads
+        loop.val_loss(cut(schedule, 1))
+        seconds[threads] = timed(loop, cut(schedule, 2))
+    return min(seconds, key=seconds.__getitem__)
+
+
+def training_seconds(loop: PlainLoop, schedule: Schedule) -> float:
+    """Seconds of one training, the median of several."""
+    return statistics.median(timed(loop, schedule) for _ in range(REPEATS))
+
+
+def timed(loop: PlainLoop, schedule: Schedule) -> float:
+    """Seconds of one training."""
+    begun = time.perf_counter()
+    loop.val_loss(schedule)
+    return time.perf_counter() - begun
+
+
+def cut(schedule: Schedule, epochs: int) -> Schedule:
+    """A constant rate for a few epochs: what an epoch costs does not depend on the rate."""
+    return Schedule.model_validate({"family": "constant", "initial_lr": schedule.initial_lr / 10, "epochs": epochs})

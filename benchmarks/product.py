@@ -1,0 +1,77 @@
+"""lrsearch as users start it: a server with worker processes; a study is POSTed, and read when it is completed."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from reference import Reference, cell_name
+from rivals import Machine, Outcome
+
+POLL_SECONDS = 0.05
+START_SECONDS = 60.0
+
+
+def with_lrsearch(study: Reference, machine: Machine, n_workers: int | None = None) -> Outcome:
+    """POST the study to a service with one worker a core, whose database, prefixes and calibration are empty."""
+    n = n_workers or machine.cores
+    with server(study, n) as address, httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+        wait_for_workers(client, n)
+        begun = time.perf_counter()
+        client.post("/v1/studies", json=study.written).raise_for_status()
+        while (found := client.get(f"/v1/studies/{study.name}").raise_for_status().json())["state"] != "completed":
+            if found["state"] in ("failed", "cancelled"):
+                raise SystemExit(f"the study {found['state']}: {found['error']}")
+            time.sleep(POLL_SECONDS)
+        seconds = time.perf_counter() - begun
+        values = {}
+        cursor = ""
+        while cursor is not None:
+            page = client.get(f"/v1/studies/{study.name}/trials?limit=1000{cursor and f'&cursor={cursor}'}").json()
+            for trial in page["items"]:
+                values[cell_name(trial["params"])] = math.inf if trial["value"] is None else trial["value"]
+            cursor = page["next"]
+    epochs = found["progress"]["epochs"]
+    return Outcome(seconds, values, (epochs["trained"], epochs["repeated"]))
+
+
+@contextmanager
+def server(study: Reference, n_workers: int) -> Iterator[str]:
+    """A service with ``n_workers`` worker processes in an empty home; its address."""
+    command = [sys.executable, "-m", "lrsearch.cli", "serve", "--port", "0", "--workers", str(n_workers)]
+    for task in study.own_tasks:
+        command += ["--task", task]
+    with tempfile.TemporaryDirectory() as folder:
+        home = {name: str(Path(folder) / name) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "LRSEARCH_PREFIXES")}
+        database = f"sqlite:///{Path(folder) / 'bench.db'}"
+        environment = {**os.environ, **home, "LRSEARCH_DATABASE_URL": database, "LRSEARCH_TOKEN": ""}
+        environment.pop("OMP_NUM_THREADS", None)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if "http://" not in line:
+                raise SystemExit(f"the server did not start: {line!r}")
+            yield line.split("Listening on ")[1].split()[0]
+        finally:
+            process.terminate()
+            process.wait(30)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def wait_for_workers(client: httpx.Client, n: int) -> None:
+    """Until every worker has said hello: process start and imports are left out."""
+    end = time.monotonic() + START_SECONDS
+    while sum(worker["state"] != "gone" for worker in client.get("/v1/workers").json()["items"]) < n:
+        if time.monotonic() > end:
+            raise SystemExit(f"fewer than {n} workers started within {START_SECONDS:g} s")
+        time.sleep(POLL_SECONDS)

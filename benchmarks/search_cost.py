@@ -1,0 +1,167 @@
+"""What a whole search costs, in trainings: lrsearch against the plain loop, Optuna and Ray Tune on the same grids.
+
+    cost = wall time of the whole study / wall time of one plain training of the same recipe on the same machine
+
+Every engine trains the same cells to the same end and validates once an epoch; all of them are measured in one run.
+Process start and imports are left out for every engine; lrsearch's calibration is included, cold. The plain loop also
+runs once more with another number of threads, untimed: a cell whose val_loss changes by more than 0.001 by that is
+unstable, and its differences are told apart.
+
+    python benchmarks/search_cost.py [--study mlp] [--engine plain --engine lrsearch] [--quick] [--json] [--no-record]
+    python benchmarks/search_cost.py --table        # the recorded figures as Markdown
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from machine import RESULTS, describe, record
+from plain_loop import PlainLoop
+from product import with_lrsearch
+from reference import STUDIES, Reference
+from rivals import Machine, Outcome, loop_of, plain, with_optuna, with_ray_tune
+
+ENGINES: Mapping[str, Callable[[Reference, Machine], Outcome]] = MappingProxyType(
+    {"plain": plain, "optuna": with_optuna, "ray-tune": with_ray_tune, "lrsearch": with_lrsearch}
+)
+UNSTABLE = 1e-3
+"""A cell whose val_loss differs by more than this between two runs of the plain loop is unstable."""
+PACKAGES = ("lrsearch", "torch", "optuna", "numpy")
+
+
+def say(*words: object) -> None:
+    """Tell a person: stdout belongs to ``--json``."""
+    print(*words, file=sys.stderr, flush=True)
+
+
+def again(study: Reference, machine: Machine) -> dict[str, float]:
+    """The plain loop's values with another number of threads."""
+    loop: PlainLoop = loop_of(study, 1 if machine.threads > 1 else machine.cores)
+    return {cell: loop.val_loss(schedule) for cell, schedule in study.cells.items()}
+
+
+def difference(one: float, other: float) -> float:
+    """Between two losses; 0 where both diverged, infinite where one did."""
+    return 0.0 if one == other else abs(one - other)
+
+
+def row(study: Reference, engine: str, machine: Machine, outcome: Outcome, device: str) -> dict[str, Any]:
+    """What ``--json`` prints of an engine, differences aside."""
+    asked, distinct = study.epochs
+    trained, repeated = outcome.epochs or (asked, asked - distinct)
+    return {
+        "study": study.name,
+        "engine": engine,
+        "device": device,
+        "seconds": round(outcome.seconds, 3),
+        "training_seconds": round(machine.training_seconds, 4),
+        "cost_in_trainings": round(outcome.seconds / machine.training_seconds, 2),
+        "epochs_asked": asked,
+        "epochs_distinct": distinct,
+        "epochs_trained": trained,
+        "epochs_repeated": repeated,
+        "max_value_difference": None,
+    } | ({"also": {name: round(seconds, 3) for name, seconds in outcome.also.items()}} if outcome.also else {})
+
+
+def compare(rows: list[dict[str, Any]], values: Mapping[str, Mapping[str, float]], second: Mapping[str, float]) -> Any:
+    """Fill in the differences from the plain loop; answers what is known of the plain loop's difference from itself."""
+    first = values["plain"]
+    own = {cell: difference(first[cell], second[cell]) for cell in first}
+    unstable = sorted(cell for cell, itself in own.items() if itself > UNSTABLE)
+    stable = [cell for cell in first if own[cell] <= UNSTABLE]
+    for line in rows:
+        if line["engine"] == "plain" or not stable:
+            continue
+        theirs = values[line["engine"]]
+        worst = max(difference(first[cell], theirs[cell]) for cell in stable)
+        line["max_value_difference"] = worst if math.isfinite(worst) else None
+    return {
+        "own_max_difference": max((own[cell] for cell in stable), default=None),
+        "own_median_difference": statistics.median(own.values()),
+        "unstable_cells": unstable,
+    }
+
+
+def measure(study: Reference, engines: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """One line an engine, and what is known of the plain loop's difference from itself."""
+    asked, distinct = study.epochs
+    say(
+        f"{study.name}{' (quick)' if study.quick else ''}: {len(study.cells)} cells; {asked:,} epochs asked",
+        f"{distinct:,} distinct",
+    )
+    machine = Machine.measured(study)
+    say(f"  one plain training: {machine.training_seconds:.3f} s with {machine.threads} threads of {machine.cores}")
+    device = str(loop_of(study, 1).device)
+    rows, values = [], {}
+    for engine in engines:
+        outcome = ENGINES[engine](study, machine)
+        values[engine] = outcome.values
+        rows.append(row(study, engine, machine, outcome, device))
+        say(f"  {engine}: {outcome.seconds:.2f} s, the cost of {rows[-1]['cost_in_trainings']:g} trainings")
+    if "plain" not in values or len(values) == 1:
+        return rows, {}
+    return rows, compare(rows, values, again(study, machine))
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """The newest recorded figures of every study and device, in Markdown."""
+    newest = {(line["study"], line["quick"], line["rows"][0]["device"]): line for line in lines}
+    text = ["| study | engine | device | seconds | cost in trainings | epochs trained of asked | differs by |"]
+    text.append("| --- | --- | --- | --- | --- | --- | --- |")
+    for line in newest.values():
+        for its in line["rows"]:
+            worst = its["max_value_difference"]
+            text.append(
+                f"| {its['study']}{' (quick)' if line['quick'] else ''} | {its['engine']} | {its['device']} "
+                f"| {its['seconds']:.1f} | {its['cost_in_trainings']:.1f} "
+                f"| {its['epochs_trained']:,} of {its['epochs_asked']:,} | {'' if worst is None else f'{worst:.1e}'} |"
+            )
+    return "\n".join(text)
+
+
+def recorded() -> list[dict[str, Any]]:
+    """Every line of the results file."""
+    path = RESULTS / "search_cost.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def main() -> None:
+    """Measure, print, record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", choices=STUDIES, action="append", help="repeatable; default: mlp")
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="repeatable; default: all")
+    parser.add_argument("--quick", action="store_true", help="a cut of the study that ends within a minute")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON line an engine, and nothing else, to stdout"
+    )
+    parser.add_argument("--no-record", action="store_true", help="leave benchmarks/results/ as it is")
+    parser.add_argument("--table", action="store_true", help="print what is recorded, and measure nothing")
+    told = parser.parse_args()
+    if told.table:
+        print(table(recorded()))
+        return
+    engines = list(dict.fromkeys(told.engine or ENGINES))
+    machine = describe(*PACKAGES)
+    for name in dict.fromkeys(told.study or ["mlp"]):
+        study = Reference.named(name, quick=told.quick)
+        rows, own = measure(study, engines)
+        if told.json:
+            print(*map(json.dumps, rows), sep="\n", flush=True)
+        line = {"study": name, "quick": told.quick, "rows": rows, **own}
+        say(table([line]))
+        for what, figure in own.items():
+            say(f"  {what}: {figure}")
+        if not told.no_record:
+            record("search_cost", machine, line)
+
+
+if __name__ == "__main__":
+    main()

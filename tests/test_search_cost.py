@@ -1,0 +1,54 @@
+"""The benchmark of a search's cost, on a grid of four cells."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+FIELDS = {
+    "study", "engine", "device", "seconds", "training_seconds", "cost_in_trainings", "epochs_asked", "epochs_distinct",
+    "epochs_trained", "epochs_repeated", "max_value_difference",
+}  # fmt: skip
+
+
+@pytest.fixture
+def search_cost(monkeypatch):
+    """The benchmark's module, its quick mlp cut to four cells of two epochs."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import reference
+    import search_cost
+
+    space = {"initial_lr": [0.03, 0.003], "decay_rate": [0.1, 0.5], "step_size": [1], "warmup": [0]}
+    monkeypatch.setattr(reference, "QUICK", {"mlp": {"epochs": 2, "space": space}})
+    yield search_cost
+    for name in ("reference", "search_cost", "product", "rivals", "plain_loop", "machine"):
+        sys.modules.pop(name, None)
+
+
+def test_every_engine_answers_one_line(search_cost, monkeypatch, capsys):
+    engines = ["--engine", "plain", "--engine", "lrsearch"]
+    monkeypatch.setattr(sys, "argv", ["search_cost.py", "--quick", "--json", "--no-record", *engines])
+    search_cost.main()
+    plain, ours = map(json.loads, capsys.readouterr().out.splitlines())
+    assert set(plain) == set(ours) == FIELDS
+    assert (plain["engine"], ours["engine"]) == ("plain", "lrsearch")
+    assert (plain["epochs_asked"], plain["epochs_distinct"]) == (8, 6)
+    assert (plain["epochs_trained"], plain["epochs_repeated"]) == (8, 2)
+    assert ours["epochs_trained"] - ours["epochs_repeated"] >= 6
+    assert plain["max_value_difference"] is None
+    assert ours["max_value_difference"] < 1e-4
+    for line in (plain, ours):
+        assert line["cost_in_trainings"] == pytest.approx(line["seconds"] / line["training_seconds"], rel=0.01)
+
+
+def test_optuna_and_the_plain_loop_find_the_same_values(search_cost):
+    study = search_cost.Reference.named("mlp", quick=True)
+    machine = search_cost.Machine(cores=1, threads=1, training_seconds=1.0)
+    found = search_cost.with_optuna(study, machine)
+    assert found.values == search_cost.plain(study, machine).values
+    assert len(found.values) == 4
