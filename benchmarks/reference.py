@@ -101,6 +101,10 @@ class Reference:
             spec = {**spec, **cut, "space": spec["space"] | cut.get("space", {})}
         return cls(name, {**spec, "name": name, "sampler": "grid"}, quick)
 
+    def fresh(self) -> Reference:
+        """The same with nothing worked out, to be sent to another process."""
+        return Reference(self.name, self.written, self.quick)
+
     @cached_property
     def task(self) -> type[Task]:
         """What is trained."""

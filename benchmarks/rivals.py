@@ -102,8 +102,7 @@ def many_processes(study: Reference, n: int) -> Outcome:
     ready, done = context.Queue(), context.Queue()
     go = context.Event()
     parts = [grid | {name: grid[name][part::n]} for part in range(n) if grid[name][part::n]]
-    fresh = Reference(study.name, study.written, study.quick)
-    arguments = [(fresh, part, ready, go, done) for part in parts]
+    arguments = [(study.fresh(), part, ready, go, done) for part in parts]
     processes = [context.Process(target=part_of_grid, args=its, daemon=True) for its in arguments]
     for process in processes:
         process.start()
@@ -197,7 +196,7 @@ def with_ray_tune(study: Reference, machine: Machine) -> Outcome:
         space = {name: optuna.distributions.CategoricalDistribution(choices) for name, choices in grid.items()}
         searcher = OptunaSearch(space, metric="val_loss", mode="min", sampler=optuna.samplers.GridSampler(grid, seed=0))
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(ray_trial, name=study.name, quick=study.quick), {"cpu": 1}),
+            tune.with_resources(tune.with_parameters(ray_trial, study=study.fresh()), {"cpu": 1}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 num_samples=len(study.cells),
@@ -206,7 +205,10 @@ def with_ray_tune(study: Reference, machine: Machine) -> Outcome:
             ),
             run_config=tune.RunConfig(verbose=0),
         )
-        rows = [result.metrics for result in tuner.fit()]
+        results = tuner.fit()
+        if results.errors:
+            raise SystemExit(f"a trial of the ray-tune engine failed: {results.errors[0]}")
+        rows = [result.metrics for result in results]
     finally:
         ray.shutdown()
     seconds = max(row["ended"] for row in rows) - min(row["begun"] for row in rows)
@@ -216,12 +218,11 @@ def with_ray_tune(study: Reference, machine: Machine) -> Outcome:
 _LOOPS: dict[str, PlainLoop] = {}
 
 
-def ray_trial(config: dict[str, Any], name: str, quick: bool) -> dict[str, Any]:
+def ray_trial(config: dict[str, Any], study: Reference) -> dict[str, Any]:
     """One cell in a Ray actor; begun = when everything was imported and loaded."""
-    study = Reference.named(name, quick=quick)
-    if name not in _LOOPS:
-        _LOOPS[name] = loop_of(study, 1)
-    objective, values = objective_of(study, _LOOPS[name].val_loss)
+    if study.name not in _LOOPS:
+        _LOOPS[study.name] = loop_of(study, 1)
+    objective, values = objective_of(study, _LOOPS[study.name].val_loss)
     begun = time.time()
     loss = objective(config)
     (cell,) = values
