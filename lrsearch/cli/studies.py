@@ -52,10 +52,13 @@ def print_study(study: Study) -> None:
     states = ", ".join(f"{count} {state}" for state, count in study.progress.trials.items() if count) or "none yet"
     print(f"  trials: {states}; planned {study.spec.budget.trials or 'by epochs or hours'}")
     print(
-        f"  epochs: {epochs.asked} asked, {epochs.trained} trained, {epochs.shared} shared, {epochs.repeated} repeated"
+        f"  epochs: {epochs.asked:,} asked, {epochs.trained:,} trained, {epochs.shared:,} shared, "
+        f"{epochs.repeated:,} repeated"
     )
     left = study.progress.seconds.left
     print(f"  seconds: {study.progress.seconds.elapsed:.1f} elapsed{f', about {left:.0f} left' if left else ''}")
+    if (cost := study.progress.cost_in_trainings) is not None:
+        print(f"  cost: as long as {cost:.3g} plain trainings, one after the other")
     if study.best is not None:
         print(f"  best: trial {study.best.trial}, {study.spec.objective.metric} {cell(study.best.value)}")
     for warning in study.warnings:

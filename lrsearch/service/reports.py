@@ -111,6 +111,8 @@ class Reports(Leases):
         directives: list[Directive] = []
         rejected: list[Rejected] = []
         study = tx.studies.find(name, lock=True)
+        if study is not None:
+            study = self._timed(tx, study, reports)
         trials = tx.trials.some(name, [report.trial for report in reports]) if study is not None else {}
         taken: list[News] = []
         for report in reports:
@@ -128,6 +130,15 @@ class Reports(Leases):
         if study is not None and taken:
             directives += self._store(tx, study, taken)
         return directives, rejected
+
+    @staticmethod
+    def _timed(tx: Transaction, study: Study, reports: Sequence[Report]) -> Study:
+        """The study with the shortest time of an update that its workers have measured."""
+        known = study.update_seconds
+        fastest = min((r.update_seconds for r in reports if r.update_seconds is not None), default=known)
+        if fastest is None or (known is not None and fastest >= known):
+            return study
+        return tx.studies.change(study.name, update_seconds=fastest)
 
     def _in_order(
         self, tx: Transaction, lease: str, study: Study, trial: Trial | None, report: Report

@@ -30,6 +30,7 @@ class Standing(Ground):
             trials=states,
             epochs=tx.trials.epochs(study.name),
             seconds=Seconds(elapsed=elapsed, left=left),
+            cost_in_trainings=cost_in_trainings(study, elapsed),
         )
         leaders = self._leaders(tx, study, top=1)
         return study.model_copy(update={"progress": progress, "best": leaders[0] if leaders else None})
@@ -174,6 +175,16 @@ class Standing(Ground):
             changes["test"] = {name: value for name, value in metrics.items() if name.startswith("test_")}
         tx.trials.change(study.name, trial.number, **changes)
         self._advance(tx, study)
+
+
+def cost_in_trainings(study: Study, elapsed: float) -> float | None:
+    """How many plain trainings, one after the other, take as long as the study has taken; None until measured."""
+    updates = study.spec.updates
+    if study.spec.epochs is not None and study.updates_per_epoch is not None:
+        updates = study.spec.epochs * study.updates_per_epoch
+    if updates is None or study.update_seconds is None:
+        return None
+    return elapsed / (updates * study.update_seconds)
 
 
 def ended(tx: Transaction) -> dict[str, object]:

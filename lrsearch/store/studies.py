@@ -21,7 +21,7 @@ PLAIN = (
     "name", "owner", "state", "comparison", "resolved", "updates_per_epoch", "created_at", "started_at", "finished_at",
 )  # fmt: skip
 """A study's fields with a column of their own."""
-REST = ("spec", "submitted", "warnings", "error")
+REST = ("spec", "submitted", "warnings", "error", "update_seconds")
 """Its fields in the column ``rest``."""
 CHANGEABLE = ("state", "resolved", "updates_per_epoch", "started_at", "finished_at", *REST)
 OPEN = ("queued", "running")

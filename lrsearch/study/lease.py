@@ -105,6 +105,8 @@ class Report(Frozen):
     attempt: Positive
     points: Annotated[tuple[Point, ...], Field(max_length=10_000)] = ()
     result: Result | None = None
+    update_seconds: Annotated[Real, Field(gt=0)] | None = None
+    """Seconds that one update of the plain loop takes where the trial is trained, where that was measured."""
 
 
 class ReportRequest(Frozen):

@@ -147,7 +147,7 @@ class Progress(Frozen):
     epochs: EpochProgress = EpochProgress()
     seconds: Seconds = Seconds()
     cost_in_trainings: float | None = None
-    """The study's cost in plain trainings; null until measured."""
+    """Seconds elapsed over those of one plain training of the recipe, from start to end; null until measured."""
 
 
 class Best(Frozen):
@@ -184,6 +184,8 @@ class Study(Frozen):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    update_seconds: Annotated[float | None, Field(exclude=True)] = None
+    """Seconds of one update of the plain loop on the fastest of its workers; null until measured."""
     submitted: Annotated[StudySpec | None, Field(exclude=True)] = None
     """The spec as it came, before anything was filled in."""
     resolved: Annotated[bool, Field(exclude=True)] = False

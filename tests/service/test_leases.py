@@ -107,6 +107,23 @@ def test_repeated_epochs_are_counted(service, toy, spec):
     assert (epochs.asked, epochs.trained, epochs.repeated, epochs.shared) == (3, 5, 2, 0)
 
 
+def test_the_cost_is_told_in_trainings_once_an_update_was_measured(service, toy, spec):
+    service.create(spec(sampler="random", budget={"trials": 2}))
+    worker = toy()
+    first, second = worker.ask(hold=2)
+    worker.say(worker.told(first))
+    assert service.study("s").progress.cost_in_trainings is None
+    slow, fast = 0.5, 0.001
+    worker.say(worker.told(second, upto=1).model_copy(update={"update_seconds": fast}))
+    worker.say(worker.told(second, upto=2).model_copy(update={"update_seconds": slow}))
+    worker.say(worker.told(second))
+    worker.work()
+    study = service.study("s")
+    assert study.state == "completed"
+    updates = study.spec.updates or study.spec.epochs * study.updates_per_epoch
+    assert study.progress.cost_in_trainings == pytest.approx(study.progress.seconds.elapsed / (updates * fast))
+
+
 def test_all_assignments_of_a_lease_share_one_recipe(service, toy, spec):
     toy().ask(hold=0)
     service.create(spec(name="a", **RANDOM))
