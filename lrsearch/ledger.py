@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from operator import methodcaller
+from typing import Protocol
 
-from .study import Assignment, Point, Report, Result
+from .study import Assignment, Attempt, Point, Report, Result
 
-MAX_BATCH = 500
-"""Points in one request."""
+MAX_BATCH_BYTES = 700_000
+"""About the most that one request carries; the service takes 1 MiB."""
+POINT_BYTES, METRIC_BYTES = 130, 30
+"""About the size of a point without its metrics, and of a metric without its name."""
+
+News = tuple[Attempt, Point | Result]
+"""What a trainer tells of an assignment: its points in their order, then its result."""
 
 
-class Key(NamedTuple):
-    """One attempt at one trial."""
+class Trains(Protocol):
+    """What a worker needs of a trainer; one thread alone calls it."""
 
-    study: str
-    trial: int
-    attempt: int
+    @property
+    def hold(self) -> int:
+        """How many assignments it would gladly hold at once, >= 1; parked ones do not count."""
 
-    @classmethod
-    def of(cls, assignment: Assignment) -> Key:
-        """The key of an assignment."""
-        return cls(assignment.study, assignment.trial, assignment.attempt)
+    @property
+    def busy(self) -> bool:
+        """Whether ``step`` has something to do."""
+
+    def add(self, assignment: Assignment) -> None:
+        """Hold an assignment."""
+
+    def drop(self, attempt: Attempt) -> None:
+        """Hold an assignment no longer; one that it does not hold is left alone."""
+
+    def extend(self, attempt: Attempt, until_epoch: int) -> None:
+        """Train an assignment further; one that it does not hold is left alone."""
+
+    def step(self) -> Sequence[News]:
+        """Train a little; what there is to tell."""
+
+    def close(self) -> None:
+        """Store what is running, and hold nothing more."""
+
+
+Order = Callable[[Trains], None]
+"""What a trainer is to do."""
 
 
 class Ledger:
@@ -31,109 +54,131 @@ class Ledger:
 
     Attributes:
         changed: notified of every change; also the lock around all of it.
+        n_unsent: points that are still to be sent.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
-        self._held: dict[Key, Assignment] = {}
-        self._inbox: deque[Key] = deque()
-        self._points: dict[Key, list[Point]] = {}
-        self._results: dict[Key, Result] = {}
+        self.n_unsent = 0
+        self._held: dict[Attempt, Assignment] = {}
+        self._parked: set[Attempt] = set()
+        self._orders: list[Order] = []
+        self._points: dict[Attempt, list[Point]] = {}
+        self._results: dict[Attempt, Result] = {}
 
     def __len__(self) -> int:
         """How many assignments are held."""
         return len(self._held)
 
-    def __contains__(self, key: Key) -> bool:
-        """Whether an assignment is still held: one that is not need not be trained further."""
-        return key in self._held
-
     @property
-    def n_unsent(self) -> int:
-        """Points that are still to be sent."""
-        return sum(map(len, self._points.values()))
+    def n_active(self) -> int:
+        """How many assignments are held that do not wait for a decision."""
+        return len(self._held) - len(self._parked)
 
     @property
     def has_results(self) -> bool:
         """Whether a trial's end is still to be sent."""
         return bool(self._results)
 
+    @property
+    def has_batch(self) -> bool:
+        """Whether there is more to send than fits one request."""
+        return self.n_unsent * POINT_BYTES > MAX_BATCH_BYTES
+
     def accept(self, assignments: Iterable[Assignment]) -> None:
-        """Take assignments in; those that are held already are only repeated."""
+        """Take assignments in; those that are held already are only repeated, or go on for longer."""
         with self.changed:
             for assignment in assignments:
-                key = Key.of(assignment)
+                key = assignment.key
                 if key not in self._held:
+                    self.drop_trial(key.study, key.trial)
                     self._held[key] = assignment
-                    self._inbox.append(key)
+                    self._orders.append(methodcaller("add", assignment))
+                elif assignment.until_epoch > self._held[key].until_epoch:
+                    self._extend(key, assignment.until_epoch)
             self.changed.notify_all()
 
-    def next(self) -> Assignment | None:
-        """The next assignment to train, if there is one."""
+    def orders(self) -> list[Order]:
+        """What the trainer is to do now, in this order."""
         with self.changed:
-            while self._inbox:
-                if (assignment := self._held.get(self._inbox.popleft())) is not None:
-                    return assignment
-            return None
+            orders, self._orders = self._orders, []
+            return orders
 
-    def add(self, key: Key, point: Point) -> None:
-        """Note a point, unless its assignment is no longer held."""
+    def add(self, news: Iterable[News]) -> None:
+        """Note points and results, unless their assignments are no longer held."""
         with self.changed:
-            if key in self._held:
-                self._points.setdefault(key, []).append(point)
-                self.changed.notify_all()
+            for key, item in news:
+                if key not in self._held:
+                    continue
+                if isinstance(item, Result):
+                    self._results[key] = item
+                else:
+                    self._points.setdefault(key, []).append(item)
+                    self.n_unsent += 1
+            self.changed.notify_all()
 
-    def end(self, key: Key, result: Result) -> None:
-        """Note a result, unless its assignment is no longer held."""
+    def fail(self, result: Result) -> None:
+        """End everything that has not ended."""
         with self.changed:
-            if key in self._held:
+            for key in self._held.keys() - self._results.keys():
+                self._orders.append(methodcaller("drop", key))
                 self._results[key] = result
-                self.changed.notify_all()
+            self.changed.notify_all()
 
     def batch(self) -> tuple[Report, ...]:
-        """What is to be sent next: at most MAX_BATCH points in their order, each result after all of its points."""
+        """What is to be sent next: points in their order, as many as fit; each result after all of its points."""
         reports = []
-        room = MAX_BATCH
+        room = MAX_BATCH_BYTES
         with self.changed:
-            for key in self._held:
+            for key in [key for key in self._held if key in self._points or key in self._results]:
                 points = self._points.get(key, [])
-                sent = points[:room]
-                room -= len(sent)
-                result = self._results.get(key) if len(sent) == len(points) else None
-                if sent or result is not None:
-                    reports.append(Report(**key._asdict(), points=tuple(sent), result=result))
+                n_sent = 0
+                while n_sent < len(points) and room > 0:
+                    room -= POINT_BYTES + sum(METRIC_BYTES + len(name) for name in points[n_sent].metrics)
+                    n_sent += 1
+                result = self._results.get(key) if n_sent == len(points) else None
+                if n_sent or result is not None:
+                    reports.append(Report(**key._asdict(), points=tuple(points[:n_sent]), result=result))
         return tuple(reports)
 
     def strike_out(self, reports: Sequence[Report]) -> None:
         """What the service has stored is done with."""
         with self.changed:
             for report in reports:
-                key = Key(report.study, report.trial, report.attempt)
-                if key in self._points:
-                    del self._points[key][: len(report.points)]
+                if report.key in self._points:
+                    del self._points[report.key][: len(report.points)]
+                    self.n_unsent -= len(report.points)
+                    if not self._points[report.key]:
+                        del self._points[report.key]
                 if report.result is not None:
-                    self.drop(key)
+                    self._forget(report.key)
+            self.changed.notify_all()
 
-    def drop(self, key: Key) -> None:
+    def drop(self, key: Attempt) -> None:
         """Hold an assignment no longer, and send nothing more of it."""
         with self.changed:
-            for place in (self._held, self._points, self._results):
-                place.pop(key, None)
+            if key in self._held:
+                self._forget(key)
+                self._orders.append(methodcaller("drop", key))
             self.changed.notify_all()
 
     def drop_trial(self, study: str, trial: int) -> None:
         """Drop whatever is held of a trial."""
         with self.changed:
-            for key in [key for key in self._held if key[:2] == (study, trial)]:
+            for key in self._of(study, trial):
                 self.drop(key)
+
+    def park(self, study: str, trial: int) -> None:
+        """A trial waits for a decision: it is held, with nothing to do."""
+        with self.changed:
+            self._parked.update(self._of(study, trial))
+            self.changed.notify_all()
 
     def extend(self, study: str, trial: int, until_epoch: int | None) -> None:
         """Train a trial further, to ``until_epoch``."""
         with self.changed:
-            for key in [key for key in self._held if key[:2] == (study, trial)]:
-                until = until_epoch or self._held[key].until_epoch
-                self._held[key] = self._held[key].model_copy(update={"until_epoch": until})
-                self._inbox.append(key)
+            for key in self._of(study, trial):
+                self._extend(key, until_epoch or self._held[key].until_epoch)
             self.changed.notify_all()
 
     def clear(self) -> None:
@@ -141,3 +186,17 @@ class Ledger:
         with self.changed:
             for key in list(self._held):
                 self.drop(key)
+
+    def _extend(self, key: Attempt, until_epoch: int) -> None:
+        self._parked.discard(key)
+        self._held[key] = self._held[key].model_copy(update={"until_epoch": until_epoch})
+        self._orders.append(methodcaller("extend", key, until_epoch))
+
+    def _forget(self, key: Attempt) -> None:
+        del self._held[key]
+        self.n_unsent -= len(self._points.pop(key, ()))
+        self._results.pop(key, None)
+        self._parked.discard(key)
+
+    def _of(self, study: str, trial: int) -> list[Attempt]:
+        return [key for key in self._held if key[:2] == (study, trial)]

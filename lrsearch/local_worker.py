@@ -30,7 +30,7 @@ def on_this_machine(
     tasks: Mapping[str, type[Task]],
     *,
     name: str | None = None,
-    hold: int = 1,
+    hold: int | None = None,
     study: str | None = None,
     device: str | None = None,
 ) -> Worker:
@@ -40,7 +40,7 @@ def on_this_machine(
         verbs: the service, or a client of it.
         tasks: every task by name.
         name: the worker's id; by default host and process.
-        hold: how many trials to hold at once, >= 1.
+        hold: the most trials to hold at once, >= 1; None = as many as can share.
         study: work on this study only, and end with it.
         device: ``"cpu"``, ``"cuda:1"``, ...; None = the best one here.
     """

@@ -6,17 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 from .errors import Conflict, InvalidInput, LrsearchError, NotAllowed, NotFound
 from .leasing import AWAY_SECONDS, IDLE_SECONDS, Backoff, LeaseVerbs, in_words, worker_name
-from .ledger import Key, Ledger
+from .ledger import Ledger, News, Trains
 from .study import (
     ENDED,
-    Assignment,
+    Attempt,
     Lease,
     LeaseRequest,
-    Point,
     Report,
     ReportAnswer,
     ReportRequest,
@@ -31,30 +29,28 @@ SEND_SECONDS = 0.3
 """Points are sent together, this often; a result is sent at once."""
 PARTING_SECONDS = 2.0
 """How long a worker that is stopped tries to say goodbye."""
-MAX_UNSENT = 10_000
+MAX_UNSENT = 50_000
 """Points kept while the service is away; training waits when there are so many."""
-
-
-class Trains(Protocol):
-    """What a worker needs of a trainer."""
-
-    def train(self, assignment: Assignment, emit: Callable[[Point], None], stop: Callable[[], bool]) -> Result | None:
-        """Train one assignment, telling every finished epoch; None if it was stopped."""
+MAX_HOLD = 10_000
+"""The most trials that the service gives to one worker."""
+PATIENCE_SECONDS = 1.0
+"""How long a worker that has just begun waits for the rest of what it may hold, so that all of it starts together."""
 
 
 class Worker:
-    """Trains what the service hands out, one assignment after the other, until told to stop.
+    """Trains what the service hands out, all that it holds side by side, until told to stop.
 
-    The thread that calls ``run`` trains; one other thread does all the talking: points in batches, results at once,
-    heartbeats in between. While the service is away, training goes on and nothing measured is lost; work whose lease
-    was lost is dropped, and asked for anew.
+    The thread that calls ``run`` trains; one other thread does all the talking, while the next epoch trains: points in
+    batches, results at once, heartbeats in between. It asks for one trial first, and, once the trainer knows the
+    recipe, for as many as that can use. While the service is away, training goes on and nothing measured is lost; work
+    whose lease was lost is dropped, and asked for anew.
 
     Args:
         verbs: the service, or a client of it.
         trainer: what trains.
         name: the worker's id; it has one lease at a time.
         offers: the tasks it announces; None = those of the built-in catalog.
-        hold: how many trials to hold at once, >= 1.
+        hold: the most trials to hold at once, >= 1; None = as many as the trainer can use.
         study: work on this study only, and end with it.
         device: what it trains on, for people to read.
         versions: versions to announce.
@@ -67,7 +63,7 @@ class Worker:
         *,
         name: str | None = None,
         offers: Sequence[TaskOffer] | None = None,
-        hold: int = 1,
+        hold: int | None = None,
         study: str | None = None,
         device: str | None = None,
         versions: Mapping[str, str] | None = None,
@@ -75,12 +71,14 @@ class Worker:
         self.name = name or worker_name()
         self._verbs = verbs
         self._trainer = trainer
-        self._hold = hold
+        self._most = hold or MAX_HOLD
+        self._hold = min(self._most, trainer.hold)
+        self._told_hold = 0
         self._study = study
         self._hello = LeaseRequest.read(
             {
                 "worker": self.name,
-                "hold": hold,
+                "hold": self._hold,
                 "study": study,
                 "tasks": None if offers is None else tuple(offers),
                 "device": device,
@@ -108,54 +106,66 @@ class Worker:
         talker = threading.Thread(target=self._talk, name=f"{self.name} talks", daemon=True)
         talker.start()
         try:
-            while (assignment := self._next()) is not None:
-                self._train(assignment)
+            self._train()
         finally:
             with self._changed:
                 self._closing = True
                 self._changed.notify_all()
+            self._trainer.close()
             talker.join(PARTING_SECONDS + 1)
         if self._error is not None:
             raise self._error
 
     # --- the thread that trains
 
-    def _next(self) -> Assignment | None:
-        """Wait for something to train; None when the work is over."""
+    def _train(self) -> None:
+        """Train whatever is held until the work is over."""
+        idle_since = time.monotonic()
+        while not self._over():
+            try:
+                for order in self._ledger.orders():
+                    order(self._trainer)
+                self._want(self._trainer.hold)
+                if not self._trainer.busy:
+                    idle_since = time.monotonic()
+                if self._may_step(idle_since):
+                    news = self._trainer.step()
+                    self._log(news)
+                    self._ledger.add(news)
+            except Exception as error:
+                log.exception("training failed")
+                self._ledger.fail(Result(state="failed", error=in_words(error)))
+
+    def _want(self, hold: int) -> None:
+        """How many trials to ask for."""
         with self._changed:
-            while not self._over():
-                if (assignment := self._ledger.next()) is not None:
-                    return assignment
-                self._changed.wait(0.2)
-            return None
+            if self._hold != min(self._most, hold):
+                self._hold = min(self._most, hold)
+                self._changed.notify_all()
+
+    def _may_step(self, idle_since: float) -> bool:
+        """Whether to train now; if not, a moment has passed."""
+        with self._changed:
+            begins = time.monotonic() - idle_since < PATIENCE_SECONDS and self._lease is not None
+            if self._trainer.busy and self._ledger.n_unsent < MAX_UNSENT and not (begins and self._asks_for_more):
+                return True
+            self._changed.wait(0.2)
+            return False
+
+    @property
+    def _asks_for_more(self) -> bool:
+        return self._hold > self._told_hold
 
     def _over(self) -> bool:
         if self._error is not None or self._until():
             return True
-        return self._study_state in ENDED and not len(self._ledger)
+        return self._study_state in ENDED and not self._ledger.n_active
 
-    def _train(self, assignment: Assignment) -> None:
-        key = Key.of(assignment)
-
-        def emit(point: Point) -> None:
-            with self._changed:
-                while self._ledger.n_unsent >= MAX_UNSENT and not stop():
-                    self._changed.wait(0.2)
-            self._ledger.add(key, point)
-
-        def stop() -> bool:
-            return key not in self._ledger or self._error is not None or self._until()
-
-        began = time.monotonic()
-        result: Result | None
-        try:
-            result = self._trainer.train(assignment, emit, stop)
-        except Exception as error:
-            log.exception("%s/%d failed", key.study, key.trial)
-            result = Result(state="failed", error=in_words(error))
-        if result is not None:
-            log.info("%s/%d %s in %.2f s", key.study, key.trial, result.state, time.monotonic() - began)
-            self._ledger.end(key, result)
+    @staticmethod
+    def _log(news: Sequence[News]) -> None:
+        for key, item in news:
+            if isinstance(item, Result):
+                log.info("%s/%d %s", key.study, key.trial, item.state)
 
     # --- the thread that talks
 
@@ -195,7 +205,7 @@ class Worker:
                 log.warning("the service is away (%s); trying again in %.1f s", error, pause)
                 self._pause(pause)
                 continue
-            if len(self._ledger):
+            if self._ledger.n_active:
                 idle.reset()
                 self._await_news(spoke_at, heartbeat)
             else:
@@ -204,9 +214,10 @@ class Worker:
 
     def _ask(self) -> Lease:
         """A new lease, with everything that this worker can do."""
-        lease = self._verbs.lease(self._hello)
-        self._lease = lease.lease
+        hold = self._hold
+        lease = self._verbs.lease(self._hello.model_copy(update={"hold": hold}))
         with self._changed:
+            self._lease, self._told_hold = lease.lease, hold
             self._study_state = lease.study_state
             self._ledger.accept(lease.assignments)
         return lease
@@ -214,14 +225,15 @@ class Worker:
     def _send(self) -> None:
         """Send what was measured, and take in the answer; an empty batch is a heartbeat."""
         assert self._lease is not None
-        reports = self._ledger.batch()
+        reports, hold = self._ledger.batch(), 0 if self._closing else self._hold
         try:
-            answer = self._verbs.report(self._lease, ReportRequest(hold=self._hold, reports=reports))
+            answer = self._verbs.report(self._lease, ReportRequest(hold=hold, reports=reports))
         except InvalidInput:
             if not reports:
                 raise
             self._send_singly(reports)
             return
+        self._told_hold = hold
         self._take(reports, answer)
 
     def _send_singly(self, reports: Sequence[Report]) -> None:
@@ -235,7 +247,7 @@ class Worker:
                 failed = Result(state="failed", error=in_words(reason))
                 last = report.model_copy(update={"points": (), "result": failed})
                 self._take([last], self._verbs.report(self._lease, ReportRequest(reports=(last,))))
-                self._ledger.drop(Key(report.study, report.trial, report.attempt))
+                self._ledger.drop(report.key)
 
     def _take(self, reports: Sequence[Report], answer: ReportAnswer) -> None:
         """Strike out what was acknowledged, and take in assignments and directives."""
@@ -243,18 +255,21 @@ class Worker:
             self._ledger.strike_out(reports)
             for item in answer.rejected:
                 log.warning("%s/%d: dropped: %s", item.study, item.trial, item.reason)
-                self._ledger.drop(Key(item.study, item.trial, item.attempt))
+                self._ledger.drop(Attempt(item.study, item.trial, item.attempt))
             for directive in answer.directives:
                 log.info("%s/%d: %s: %s", directive.study, directive.trial, directive.do, directive.why)
-                if directive.do == "continue":
-                    self._ledger.extend(directive.study, directive.trial, directive.until_epoch)
-                else:
-                    self._ledger.drop_trial(directive.study, directive.trial)
+                match directive.do:
+                    case "continue":
+                        self._ledger.extend(directive.study, directive.trial, directive.until_epoch)
+                    case "wait":
+                        self._ledger.park(directive.study, directive.trial)
+                    case "stop":
+                        self._ledger.drop_trial(directive.study, directive.trial)
             self._study_state = answer.study_state
             self._ledger.accept(answer.assignments)
 
     def _urgent(self) -> bool:
-        return self._closing or self._ledger.has_results
+        return self._closing or self._ledger.has_results or self._ledger.has_batch or self._asks_for_more
 
     def _await_news(self, spoke_at: float, heartbeat: float) -> None:
         """Wait until there is something to say: a result at once, points after a while, else a heartbeat."""
@@ -279,7 +294,6 @@ class Worker:
         while self._lease is not None and time.monotonic() < end:
             try:
                 if self._ledger.batch():
-                    self._hold = 0
                     self._send()
                     continue
                 self._verbs.release(self._lease)

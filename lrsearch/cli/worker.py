@@ -26,7 +26,10 @@ def worker(
         str | None, typer.Option("--name", help="Its name among the workers; default: host and process.")
     ] = None,
     study: Annotated[str | None, typer.Option("--study", help="Work on this study only, and end with it.")] = None,
-    hold: Annotated[int, typer.Option("--hold", min=1, max=1000, help="Trials to hold at once.")] = 1,
+    hold: Annotated[
+        int | None,
+        typer.Option("--hold", min=1, max=10_000, help="The most trials to hold at once; default: what it can use."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option("--device", help="cpu, cuda:1, mps; default: the best one here.")
     ] = None,

@@ -4,6 +4,7 @@ from .catalog import Catalog, Parameter
 from .comparison import Arm, ArmResult, Comparison, ComparisonResult, ComparisonSpec, Curve, Duel
 from .lease import (
     Assignment,
+    Attempt,
     Directive,
     Lease,
     LeaseRequest,
@@ -58,11 +59,11 @@ from .trial import (
 
 __all__ = [
     "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adagrad", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult",
-    "Assignment", "Best", "Budget", "Catalog", "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm",
-    "Confirmed", "Curve", "Direction", "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed",
-    "FreeJson", "Lease", "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective",
-    "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point", "Progress", "Purpose", "Range", "Ranger",
-    "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result", "Rmsprop", "SamplerSpec", "Seconds", "Sgd",
-    "SpaceSpec", "Study", "StudyPatch", "StudySpec", "StudyState", "TaskDefaults", "TaskOffer", "Text", "TrainSpec",
-    "Trial", "TrialRequest", "TrialState", "Worker", "now", "read_spec",
+    "Assignment", "Attempt", "Best", "Budget", "Catalog", "Comparison", "ComparisonResult", "ComparisonSpec",
+    "Confirm", "Confirmed", "Curve", "Direction", "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress",
+    "Fixed", "FreeJson", "Lease", "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner",
+    "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point", "Progress", "Purpose", "Range",
+    "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result", "Rmsprop", "SamplerSpec", "Seconds",
+    "Sgd", "SpaceSpec", "Study", "StudyPatch", "StudySpec", "StudyState", "TaskDefaults", "TaskOffer", "Text",
+    "TrainSpec", "Trial", "TrialRequest", "TrialState", "Worker", "now", "read_spec",
 ]  # fmt: skip

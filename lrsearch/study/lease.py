@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -57,6 +57,14 @@ class LeaseRequest(Frozen):
     versions: Annotated[dict[Text, Text], Field(max_length=64)] = {}
 
 
+class Attempt(NamedTuple):
+    """One attempt at one trial."""
+
+    study: str
+    trial: int
+    attempt: int
+
+
 class Assignment(Frozen):
     """One trial to train, held by a lease."""
 
@@ -73,6 +81,11 @@ class Assignment(Frozen):
     params: FreeJson = {}
     until_epoch: Positive
     """Reporting intervals to train, counted from the start."""
+
+    @property
+    def key(self) -> Attempt:
+        """What it is an attempt at."""
+        return Attempt(self.study, self.trial, self.attempt)
 
 
 class Lease(Frozen):
@@ -107,6 +120,11 @@ class Report(Frozen):
     result: Result | None = None
     update_seconds: Annotated[Real, Field(gt=0)] | None = None
     """Seconds that one update of the plain loop takes where the trial is trained, where that was measured."""
+
+    @property
+    def key(self) -> Attempt:
+        """What it reports on."""
+        return Attempt(self.study, self.trial, self.attempt)
 
 
 class ReportRequest(Frozen):

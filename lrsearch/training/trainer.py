@@ -1,171 +1,294 @@
-"""The trainer: an assignment in, points out, a result at its end."""
+"""The trainer: many assignments at once, an epoch at a time, and never the same epoch twice."""
 
 from __future__ import annotations
 
-import json
-import logging
-import traceback
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 
-from ..errors import LrsearchError
-from ..study import Assignment, Divergence, Point, Result, TrainSpec
+from ..errors import InvalidInput
+from ..study import Assignment, Attempt, Point, Result
 from ..tasks.task import Task
-from ..trajectory import first_key, updates_per_epoch_of
-from .plan import Plan, store_key
-from .prefixes import PrefixStore
-from .program import EpochRecord, program_class
-from .seed_run import SeedRun
-from .workload import Workload
+from .calibration import OutOfMemory
+from .cohort import Cohort
+from .failures import TrainingFailed, user_errors
+from .group import Group, Groups
+from .held import Held
+from .prefixes import Prefix, PrefixStore
+from .run import Run
+from .waiting import Waiting
 
-MAX_WORKLOADS = 4
-"""Tasks with their options whose data stay in memory; the least recently used makes room."""
-MAX_ERROR_CHARACTERS = 1000
-logger = logging.getLogger(__name__)
+MAX_HELD = 512
+"""Assignments that a trainer would hold at once, begun or not: the more it knows, the more it can share."""
+LIVE_PROGRAMS = 4
+"""Runs under way at most, in programs full of lanes; the others wait."""
+CLOSE_SECONDS = 5.0
+"""How long the end of a trainer may take to store what is running."""
 
-Emit = Callable[[Point], None]
-Stop = Callable[[], bool]
-
-
-class TrainingFailed(Exception):
-    """The recipe or the task's own code cannot be trained; the message is what the trial shows."""
+News = tuple[Attempt, Point | Result]
 
 
 class Trainer:
-    """Trains trials of the tasks it is given, sharing data and stored prefixes between them.
+    """Trains the assignments it is given side by side, and shares between them whatever is the same.
+
+    Runs (a seed of an assignment each) whose keys agree are one lane of a cohort and fork where they part; those that
+    begin later begin at the longest prefix that is under way or stored. ``step`` trains one epoch of one cohort, each
+    in turn, so nobody waits for a slow neighbour. An assignment that stops before its schedule's end is parked there,
+    its state stored, until it is extended or dropped.
 
     Args:
         tasks: every task by name.
         prefixes: where states are found and left.
         device: ``"cpu"``, ``"cuda:1"``, ...; None = the best one here.
+        lanes: the most lanes of one program; None = as many as is fastest here.
     """
 
-    def __init__(self, tasks: Mapping[str, type[Task]], prefixes: PrefixStore, device: str | None = None) -> None:
-        self._tasks = tasks
+    def __init__(
+        self,
+        tasks: Mapping[str, type[Task]],
+        prefixes: PrefixStore,
+        device: str | None = None,
+        *,
+        lanes: int | None = None,
+    ) -> None:
         self._prefixes = prefixes
-        self._device = device
-        self._workloads: OrderedDict[str, Workload] = OrderedDict()
+        self._groups = Groups(tasks, device, lanes)
+        self._held: dict[Attempt, Held] = {}
+        self._waiting = Waiting()
+        self._cohorts: deque[Cohort] = deque()
+        self._live_programs = LIVE_PROGRAMS
+        self._news: list[News] = []
 
-    def train(self, assignment: Assignment, emit: Emit, stop: Stop) -> Result | None:
-        """Train one trial from where it stands.
+    @property
+    def hold(self) -> int:
+        """How many assignments it would gladly hold at once, parked ones apart; one until it knows what comes."""
+        return MAX_HELD if self._held else 1
 
-        Args:
-            assignment: the trial.
-            emit: called with every epoch of every seed: those trained here, and those taken from a stored prefix
-                (``shared``) that were not reported before. Epoch by epoch, all seeds before the next epoch; of a
-                ``test`` only the last epoch, with the ``test_*`` metrics.
-            stop: asked before every epoch of every seed.
+    @property
+    def busy(self) -> bool:
+        """Whether ``step`` has something to do."""
+        return bool(self._news or len(self._waiting) or self._cohorts)
 
-        Returns:
-            How the trial ended: completed, diverged or failed; None if ``stop`` said so. What ``emit`` and ``stop``
-            raise is passed on.
-        """
+    def add(self, assignment: Assignment) -> None:
+        """Hold an assignment. What is wrong with it is told by the next ``step``."""
+        if assignment.key in self._held:
+            return
         try:
             with user_errors():
-                plan, runs = self._begin(assignment)
-            n_epochs = min(assignment.until_epoch, plan.n_epochs)
-            for epoch in range(1, n_epochs + 1):
-                for seed, run in runs.items():
-                    if stop():
-                        self._keep(runs)
-                        return None
-                    with user_errors():
-                        record, shared = run.epoch(epoch)
-                    if assignment.purpose != "test" and (not shared or epoch > assignment.reported):
-                        emit(self._point(plan, record, seed, shared=shared))
-                    if record.divergence is not None:
-                        self._keep(runs)
-                        update, rate = record.divergence
-                        return Result(state="diverged", diverged_at=Divergence(update=update, lr=rate))
-            self._keep(runs)
-            if assignment.purpose == "test":
-                for seed, run in runs.items():
-                    with user_errors():
-                        last = self._tested(run)
-                    emit(self._point(plan, last, seed, shared=run.restored))
-        except TrainingFailed as failure:
-            return Result(state="failed", error=str(failure))
-        return Result(state="completed")
+                held = Held(assignment, self._groups.of(assignment))
+        except (TrainingFailed, OutOfMemory) as failure:
+            self._news.append((assignment.key, Result(state="failed", error=str(failure))))
+            return
+        self._held[assignment.key] = held
+        for run in held.runs:
+            self._waiting.add(run)
 
-    def _begin(self, assignment: Assignment) -> tuple[Plan, dict[int, SeedRun]]:
-        recipe = dict(assignment.recipe)
-        name, options = recipe.pop("task", None), recipe.pop("options", {})
-        if name not in self._tasks:
-            raise TrainingFailed(f"this worker has no task `{name}`; it has: {', '.join(self._tasks)}")
-        train = TrainSpec.read(recipe)
-        if train.optimizer is None or train.batch_size is None:
-            raise TrainingFailed("a recipe names its optimizer and its batch_size")
-        workload = self._workload(self._tasks[str(name)], options)
-        plan = Plan(assignment.schedule, updates_per_epoch_of(workload.n_train, train.batch_size))
-        kind = program_class(workload.task)
-        numerics = kind.numerics(self._device)
-        n_epochs = min(assignment.until_epoch, plan.n_epochs)
-        runs = {}
-        for seed in assignment.seeds:
-            start = store_key(first_key(assignment.recipe, seed), workload.fingerprint(seed), numerics)
+    def drop(self, attempt: Attempt) -> None:
+        """Hold an assignment no longer, and tell nothing more of it; how far it came is stored."""
+        held = self._held.pop(attempt, None)
+        for run in held.runs if held is not None else ():
+            self._waiting.remove(run)
+            for cohort in self._cohorts:
+                if run in cohort.runs:
+                    cohort.leave(run)
+        self._cohorts = deque(cohort for cohort in self._cohorts if cohort.runs)
 
-            def build(seed: int = seed) -> Any:
-                return kind(workload, train, seed, self._device)
+    def extend(self, attempt: Attempt, until_epoch: int) -> None:
+        """Train an assignment further, to ``until_epoch``."""
+        live = {run for cohort in self._cohorts for run in cohort.runs}
+        for run in self._held[attempt].runs if attempt in self._held else ():
+            self._waiting.remove(run)
+            run.extend(until_epoch)
+            if run not in live and not run.over:
+                self._waiting.add(run)
 
-            runs[seed] = SeedRun(plan, start, n_epochs, self._prefixes, build)
-        return plan, runs
+    def step(self) -> list[News]:
+        """Train one epoch of one cohort; what there is to tell since the last call.
 
-    def _workload(self, task: type[Task], options: Any) -> Workload:
-        key = f"{task.name} {id(task)} {json.dumps(options, sort_keys=True)}"
-        if key not in self._workloads:
-            while len(self._workloads) >= MAX_WORKLOADS:
-                self._workloads.popitem(last=False)
-            self._workloads[key] = Workload(task, options)
-        self._workloads.move_to_end(key)
-        return self._workloads[key]
+        Points come epoch by epoch, all seeds of a trial before the next epoch: those trained here, and those taken
+        from elsewhere (``shared``) that were not reported before; of a ``test`` only the last epoch, with the
+        ``test_*`` metrics. An epoch trained for several trials is ``shared`` for all but the first of them. The
+        result comes after the last point: completed, diverged or failed.
+        """
+        touched = {run.attempt for run in self._begin()}
+        if self._cohorts:
+            touched |= {run.attempt for run in self._train(self._cohorts.popleft())}
+        for attempt in sorted(touched):
+            for item in self._held[attempt].news() if attempt in self._held else ():
+                self._news.append((attempt, item))
+        told, self._news = self._news, []
+        for attempt, item in told:
+            if isinstance(item, Result):
+                self.drop(attempt)
+        return told
 
-    @staticmethod
-    def _keep(runs: Mapping[int, SeedRun]) -> None:
-        for run in runs.values():
-            with user_errors():
-                run.keep()
+    def close(self) -> None:
+        """Store what is running, as far as that is quick, and hold nothing more."""
+        end = time.monotonic() + CLOSE_SECONDS
+        for cohort in self._cohorts:
+            if time.monotonic() < end:
+                cohort.save_all()
+        self._cohorts.clear()
+        self._waiting = Waiting()
+        self._held.clear()
 
-    @staticmethod
-    def _tested(run: SeedRun) -> EpochRecord:
-        """The last epoch's record with the ``test_*`` metrics."""
-        last = run.records[-1]
-        metrics = {**last.metrics, **run.program().test(0)}
-        return EpochRecord(last.epoch, last.lr_first, last.lr_last, last.seconds, metrics, last.divergence)
+    # --- beginning
 
-    @staticmethod
-    def _point(plan: Plan, record: EpochRecord, seed: int, *, shared: bool) -> Point:
-        in_epochs = plan.schedule.epochs is not None
-        return Point(
-            epoch=record.epoch if in_epochs else None,
-            update=None if in_epochs else plan.bounds(record.epoch)[1],
-            seed=seed,
-            shared=shared,
-            lr_first=record.lr_first,
-            lr_last=record.lr_last,
-            seconds=record.seconds,
-            metrics=dict(record.metrics),
+    def _begin(self) -> list[Run]:
+        """Let runs begin that there are lanes for; those that did."""
+        begun = self._admitted()
+        for run in begun:
+            self._waiting.remove(run)
+        starting: dict[tuple[Group, int], list[tuple[Run, Prefix | None]]] = {}
+        for run in begun:
+            cohort = self._company(run)
+            n_epochs, prefix = self._prefixes.longest(run.keys) or (0, None)
+            if cohort is not None and cohort.epoch >= n_epochs:
+                cohort.join(run)
+            else:
+                starting.setdefault((run.group, n_epochs), []).append((run, prefix))
+        for cohort in list(self._cohorts):
+            self._settled(cohort)
+        for (group, epoch), runs in starting.items():
+            self._start(group, epoch, runs)
+        return begun
+
+    def _admitted(self) -> list[Run]:
+        """The waiting runs to begin now: all seeds of a trial together, and no handful while much is under way."""
+        waiting = list(self._waiting) if len(self._waiting) else []
+        if not waiting:
+            return []
+        n_live = sum(len(cohort.runs) for cohort in self._cohorts)
+        lanes = min(run.group.lanes for run in waiting)
+        free = self._live_programs * lanes - n_live
+        if n_live and free < min(len(waiting), max(1, lanes // 2)):
+            return []
+        unbegun = set(waiting)
+        admitted: dict[Run, None] = {}
+        for run in waiting:
+            runs = [run for run in self._held[run.attempt].runs if run in unbegun and run not in admitted]
+            if len(admitted) + len(runs) > free and (admitted or n_live):
+                break
+            admitted.update(dict.fromkeys(runs))
+        return list(admitted)
+
+    def _company(self, run: Run) -> Cohort | None:
+        """The cohort under way that goes the run's own way for longest."""
+        if run.alone:
+            return None
+        n_shared, cohort = max(
+            ((cohort.shares(run), cohort) for cohort in self._cohorts), key=itemgetter(0), default=(0, None)
         )
+        return cohort if n_shared else None
 
+    def _start(self, group: Group, epoch: int, runs: Sequence[tuple[Run, Prefix | None]]) -> None:
+        """New cohorts of runs that begin at ``epoch``, with the states of their prefixes."""
+        lanes: dict[str, list[Run]] = {}
+        prefixes: dict[str, Prefix] = {}
+        for run, prefix in runs:
+            if prefix is not None:
+                if run.ends_with(prefix.records):
+                    run.take_up(prefix.records)
+                    continue
+                prefixes[run.keys[epoch]] = prefix
+            lanes.setdefault(f"{run.keys[epoch]} {run.attempt if run.alone else ''}", []).append(run)
+        together = list(lanes.values())
+        while together:
+            alone = together[0][0].alone
+            chunk = together[: 1 if alone else group.lanes]
+            del together[: len(chunk)]
+            self._start_cohort(group, epoch, chunk, [prefixes[lane[0].keys[epoch]] for lane in chunk if epoch])
 
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """Turn what a recipe or a task's own code raises into TrainingFailed, with the place where it happened."""
-    try:
-        yield
-    except TrainingFailed:
-        raise
-    except Exception as error:
-        logger.warning("a trial failed", exc_info=True)
-        raise TrainingFailed(short_text(error)) from error
+    def _start_cohort(self, group: Group, epoch: int, lanes: list[list[Run]], prefixes: Sequence[Prefix]) -> None:
+        try:
+            with user_errors(*[InvalidInput] * (epoch > 0)):
+                states = [prefix.state for prefix in prefixes]
+                cohort = Cohort(group, epoch, lanes, states, self._prefixes)
+        except InvalidInput:
+            self._start_earlier(group, epoch, lanes)
+        except OutOfMemory:
+            self._shrink(group, [run for lane in lanes for run in lane], len(lanes))
+        except TrainingFailed as failure:
+            self._fail((run for lane in lanes for run in lane), failure)
+        else:
+            for lane, prefix in zip(lanes, prefixes, strict=False):
+                for run in lane:
+                    run.take_up(prefix.records)
+            self._cohorts.append(cohort)
+            self._settled(cohort)
 
+    def _start_earlier(self, group: Group, epoch: int, lanes: Sequence[list[Run]]) -> None:
+        """A stored state was not the program's: begin at the next shorter one."""
+        for lane in lanes:
+            keys = lane[0].keys
+            n_epochs, prefix = self._prefixes.longest(keys[: epoch + (len(lanes) > 1)]) or (0, None)
+            self._start(group, n_epochs, [(run, prefix) for run in lane])
 
-def short_text(error: Exception) -> str:
-    """An error in one short printable line."""
-    text = str(error)
-    if not isinstance(error, LrsearchError):
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"{type(error).__name__}: {text} ({place.filename.rpartition('/')[2]}, line {place.lineno})"
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return printable if len(printable) <= MAX_ERROR_CHARACTERS else f"{printable[: MAX_ERROR_CHARACTERS - 3]}..."
+    # --- training
+
+    def _train(self, cohort: Cohort) -> list[Run]:
+        """One epoch of a cohort that is no longer in line; it stands in line again if it goes on. Its runs."""
+        try:
+            with user_errors():
+                self._gather(cohort)
+                cohort.leave_behind(self._waiting.needs)
+                self._cohorts += cohort.split(cohort.group.lanes)
+                cohort.train()
+        except OutOfMemory:
+            cohort.save_all()
+            self._shrink(cohort.group, cohort.runs, len(cohort.lanes))
+            return []
+        except TrainingFailed as failure:
+            self._part(cohort, failure)
+            return []
+        trained = cohort.runs
+        self._cohorts.append(cohort)
+        self._settled(cohort)
+        return trained
+
+    def _gather(self, cohort: Cohort) -> None:
+        """Let a cohort take over others at its epoch, as far as all their lanes fit one program."""
+        for other in [other for other in self._cohorts if cohort.goes_with(other)]:
+            if len(cohort.parts()) + len(other.parts()) <= cohort.group.lanes:
+                cohort.absorb(other)
+                self._cohorts.remove(other)
+
+    def _settled(self, cohort: Cohort) -> None:
+        """Let go of the runs that are over, measured if they are tests."""
+        over = [run for run in cohort.runs if run.over]
+        for run in over:
+            try:
+                with user_errors():
+                    if run.to_test and run.whole and not run.diverged:
+                        run.end_test(cohort.test(run))
+            except (TrainingFailed, OutOfMemory) as failure:
+                self._fail([run], failure)
+            if run in cohort.runs:
+                cohort.leave(run)
+        if not cohort.runs and cohort in self._cohorts:
+            self._cohorts.remove(cohort)
+
+    def _shrink(self, group: Group, runs: Iterable[Run], n_lanes: int) -> None:
+        """The device's memory did not hold ``n_lanes``: begin again where they are stored, with half as many."""
+        if n_lanes == 1 and not self._cohorts:
+            self._fail(runs, OutOfMemory("the device's memory does not hold a single lane of it"))
+            return
+        group.lanes = max(1, min(group.lanes, n_lanes) // 2)
+        self._live_programs = max(1, self._live_programs // 2)
+        for run in runs:
+            self._waiting.add(run)
+
+    def _part(self, cohort: Cohort, failure: TrainingFailed) -> None:
+        """The task's code failed: where one lane is at fault the others must not suffer, so each begins again alone."""
+        if sum(map(bool, cohort.lanes)) == 1:
+            self._fail(cohort.runs, failure)
+            return
+        for run in cohort.runs:
+            run.alone = True
+            self._waiting.add(run)
+
+    def _fail(self, runs: Iterable[Run], failure: Exception) -> None:
+        for attempt in dict.fromkeys(run.attempt for run in runs):
+            self._news.append((attempt, Result(state="failed", error=str(failure))))
+            self.drop(attempt)

@@ -81,7 +81,7 @@ def test_a_worker_rides_out_a_restart(
         until(lambda: there.study("more").progress.epochs.trained > 5)
         far.send_signal(signal.SIGTERM)
         assert far.wait(15) == 0
-        assert there.study("more").progress.trials["queued"] == 1  # handed back at once
+        assert there.study("more").progress.trials["queued"] == 2  # handed back at once
     finally:
         far.kill()
         far.wait()

@@ -70,12 +70,12 @@ def test_a_name_makes_another_study_and_none_makes_one_each_time() -> None:
 
 def test_interrupted_it_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     whole = lrsearch.run(SPEC, database=f"sqlite:///{tmp_path / 'whole.db'}")
-    for stop_after in (2, 5):
+    for stop_after in (2, 1):
         seen: list[Report] = []
 
         def interrupt(report: Report, seen: list[Report] = seen, stop_after: int = stop_after) -> None:
             seen.append(report)
-            if sum(one.result is not None for one in seen) == stop_after:
+            if len(seen) == stop_after:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):

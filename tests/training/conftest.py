@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lrsearch.study import Assignment, TrainSpec
+from lrsearch.study import Assignment, Result, TrainSpec
 from lrsearch.tasks.catalog import BUILT_IN, CATALOG
 from lrsearch.training.prefixes import PrefixStore
 from lrsearch.training.program import program_class
@@ -65,26 +65,39 @@ def assign():
 
 
 class Bench:
-    """A trainer with its store, and what it emitted."""
+    """A trainer with its store, and what it told."""
 
-    def __init__(self, tasks, prefixes):
+    def __init__(self, tasks, prefixes, lanes):
         self.prefixes = prefixes
-        self.trainer = Trainer(tasks, prefixes, "cpu")
+        self.trainer = Trainer(tasks, prefixes, "cpu", lanes=lanes)
 
     def train(self, assignment, stop_after=None):
-        """The result and the points; ``stop_after`` points it is told to stop."""
-        points = []
-        result = self.trainer.train(
-            assignment, points.append, lambda: stop_after is not None and len(points) >= stop_after
-        )
+        """The result and the points; after ``stop_after`` points it is dropped."""
+        [(result, points)] = self.train_all([assignment], stop_after).values()
         return result, points
+
+    def train_all(self, assignments, stop_after=None):
+        """Result and points of each, by its key; all are dropped after ``stop_after`` points."""
+        told = {assignment.key: [] for assignment in assignments}
+        for assignment in assignments:
+            self.trainer.add(assignment)
+        while self.trainer.busy:
+            if stop_after is not None and sum(map(len, told.values())) >= stop_after:
+                for key in told:
+                    self.trainer.drop(key)
+                break
+            for key, item in self.trainer.step():
+                told[key].append(item)
+        results = {key: [item for item in items if isinstance(item, Result)] for key, items in told.items()}
+        assert all(len(found) <= 1 and (not found or told[key][-1] is found[0]) for key, found in results.items())
+        return {key: (results[key][0], items[:-1]) if results[key] else (None, items) for key, items in told.items()}
 
 
 @pytest.fixture
 def bench():
-    """``bench(prefixes, tasks)``: a fresh trainer, in a fresh store in memory unless one is given."""
+    """``bench(prefixes, tasks, lanes)``: a fresh trainer, in a fresh store in memory unless one is given."""
 
-    def build(prefixes=None, tasks=BUILT_IN):
-        return Bench(tasks, prefixes or PrefixStore(None))
+    def build(prefixes=None, tasks=BUILT_IN, lanes=None):
+        return Bench(tasks, prefixes or PrefixStore(None), lanes)
 
     return build

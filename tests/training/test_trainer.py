@@ -77,9 +77,9 @@ def test_a_longer_horizon_continues_a_shorter_one(bench, assign):
 def test_until_epoch_is_an_end(bench, assign):
     trainer = bench()
     result, points = trainer.train(assign(until_epoch=2))
-    assert result.state == "completed"
+    assert result is None
     assert len(points) == 2
-    _, rest = trainer.train(assign(reported=2))
+    _, rest = trainer.train(assign(reported=2, attempt=2))
     assert [(p.epoch, p.shared) for p in rest] == [(3, False), (4, False)]
 
 
@@ -195,14 +195,6 @@ def test_a_broken_recipe_fails(bench, assign, caplog):
         assert next(iter(change)) in result.error
 
 
-def test_what_the_caller_raises_is_the_callers(bench, assign):
-    def lost(point):
-        raise ConnectionError("server gone")
-
-    with pytest.raises(ConnectionError):
-        bench().trainer.train(assign(), lost, lambda: False)
-
-
 def test_data_are_loaded_once(bench, assign):
     loads = []
 
@@ -292,6 +284,6 @@ def test_a_prefix_of_another_shape_is_passed_over(bench, assign, tmp_path):
 
 
 def test_a_long_trial_is_saved_on_the_way(bench, assign, tmp_path, monkeypatch):
-    monkeypatch.setattr("lrsearch.training.seed_run.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("lrsearch.training.cohort.SAVE_SECONDS", 0.0)
     bench(PrefixStore(tmp_path)).train(assign())
     assert len(list(tmp_path.glob("*.json"))) == 4

@@ -14,6 +14,8 @@ from lrsearch.service import Service
 from lrsearch.store import Store
 from lrsearch.study import LeaseRequest, ReportRequest, StudySpec
 from lrsearch.tasks.least_squares import LeastSquares
+from lrsearch.training.prefixes import PrefixStore
+from lrsearch.training.trainer import Trainer
 from lrsearch.worker import Worker
 
 Make = Callable[..., Any]
@@ -116,7 +118,7 @@ def test_results_wait_while_the_service_is_away(
     service.create(spec(budget={"trials": 2}))
     away.set()
     thread = in_thread(worker(Door, study="s", hold=2))
-    wait_for(lambda: any(len([r for r in request.reports if r.result]) == 2 for request in sent))
+    wait_for(lambda: any(report.result for request in sent for report in request.reports))
     assert service.study("s").progress.epochs.trained == 0
     away.clear()
     thread.join(10)
@@ -195,12 +197,12 @@ def test_what_a_task_raises_fails_the_trial(service: Service, spec: Make, worker
 
 
 def test_a_trainer_that_breaks_fails_the_trial(service: Service, spec: Make, worker: Make) -> None:
-    class Breaks:
-        def train(self, assignment: Any, emit: Any, stop: Any) -> Any:
+    class Breaks(Trainer):
+        def step(self) -> Any:
             raise RuntimeError("out of \x1b memory")
 
     service.create(spec(limits={"failures_in_a_row": 2}))
-    Worker(service, Breaks(), study="s").run()
+    Worker(service, Breaks({"least-squares": LeastSquares}, PrefixStore()), study="s").run()
     trial = service.trial("s", 0)
     assert (trial.state, trial.error) == ("failed", "RuntimeError: out of ? memory")
 

@@ -1,0 +1,200 @@
+"""A cohort: the lanes of one program, all at the same epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from .group import Group
+from .prefixes import Prefix, PrefixStore
+from .program import State
+from .run import Run
+
+SAVE_SECONDS = 30.0
+"""After this much training the lanes of a cohort are saved."""
+
+Lane = list[Run]
+"""The runs whose trajectory is the same so far; never empty while the program trains it."""
+
+
+class Cohort:
+    """Runs of one group at the same epoch; those whose keys agree are one lane, which forks where they part.
+
+    Args:
+        group: of all the runs.
+        epoch: epochs that the lanes have behind them.
+        lanes: the runs of each lane.
+        states: the state of each lane; empty at epoch 0.
+        prefixes: where states are left.
+
+    Raises:
+        InvalidInput: a state is not the program's.
+        OutOfMemory: there are too many lanes.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        epoch: int,
+        lanes: Sequence[Lane],
+        states: Sequence[State],
+        prefixes: PrefixStore,
+    ) -> None:
+        self.group = group
+        self.epoch = epoch
+        self.lanes: list[Lane] = list(lanes)
+        self.trained_seconds = 0.0
+        self._program = program = group.program()
+        self._prefixes = prefixes
+        self._saved = {lane[0].keys[epoch] for lane in lanes}
+        if len(lanes) != program.n_lanes:
+            program.fork([0] * len(lanes))
+        for number, state in enumerate(states):
+            program.load(number, state)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs of all lanes."""
+        return [run for lane in self.lanes for run in lane]
+
+    def goes_with(self, other: Cohort) -> bool:
+        """Whether the two could be one."""
+        same = other is not self and other.group is self.group and other.epoch == self.epoch
+        return same and not any(run.alone for run in (*self.runs, *other.runs))
+
+    def lane_of(self, run: Run) -> Lane | None:
+        """The lane that has come a run's way; None where there is none, or it takes no company."""
+        if run.group is not self.group or run.until < self.epoch:
+            return None
+        key = run.keys[self.epoch]
+        return next(
+            (lane for lane in self.lanes if lane and lane[0].keys[self.epoch] == key and not lane[0].alone), None
+        )
+
+    def shares(self, run: Run) -> int:
+        """Epochs from the start that a run not begun has in common with those under way, 0 unless it may join them."""
+        if self.lane_of(run) is None:
+            return 0
+        return max(1, *(run.common(other) for other in self.runs))
+
+    def join(self, run: Run) -> None:
+        """A run that has not begun goes on with the lane that has come its way."""
+        lane = self.lane_of(run)
+        assert lane is not None
+        run.take_up(lane[0].records)
+        lane.append(run)
+
+    def leave(self, run: Run) -> None:
+        """A run goes; its lane is saved if it was the last on it."""
+        number, lane = next((number, lane) for number, lane in enumerate(self.lanes) if run in lane)
+        if len(lane) == 1:
+            self.save(number)
+        lane.remove(run)
+
+    def leave_behind(self, needs: Callable[[Lane, Sequence[str]], bool]) -> None:
+        """Store the states that others will begin at.
+
+        Args:
+            needs: whether a run that has not begun comes by a lane's state and goes on to none of the given next keys.
+        """
+        following: dict[int, list[str]] = {}
+        for number, part in self.parts():
+            following.setdefault(number, []).append(part[0].keys[self.epoch + 1])
+        for number, keys in following.items():
+            if needs(self.lanes[number], keys):
+                self.save(number)
+
+    def train(self) -> None:
+        """One epoch of every lane.
+
+        Raises:
+            OutOfMemory: the lanes are what they were.
+            Exception: what the task's own code raises; the lanes are lost.
+        """
+        began = time.monotonic()
+        self._fork(self.parts())
+        epoch = self.epoch + 1
+        controls = np.stack([lane[0].plan.controls(epoch) for lane in self.lanes])
+        records = self._program.run_epoch(epoch, controls)
+        self.epoch = epoch
+        self._saved.clear()
+        for lane, record in zip(self.lanes, records, strict=True):
+            first = min(lane, key=lambda run: run.rank)
+            for run in lane:
+                run.add(record, shared=run is not first)
+        self.trained_seconds += time.monotonic() - began
+        if self.trained_seconds >= SAVE_SECONDS:
+            self.save_all()
+
+    def parts(self) -> list[tuple[int, Lane]]:
+        """The lanes of the next epoch: which present one each comes from, and its runs."""
+        parts: dict[str, tuple[int, Lane]] = {}
+        for number, lane in enumerate(self.lanes):
+            for run in lane:
+                parts.setdefault(run.keys[self.epoch + 1], (number, []))[1].append(run)
+        return list(parts.values())
+
+    def _fork(self, parts: Sequence[tuple[int, Lane]]) -> None:
+        index = [number for number, _ in parts]
+        if index != list(range(len(self.lanes))):
+            self._program.fork(index)
+        self.lanes = [lane for _, lane in parts]
+
+    def split(self, n_lanes: int) -> list[Cohort]:
+        """Hand the next epoch's lanes beyond ``n_lanes`` to further cohorts, about as many to each; answers those.
+
+        Raises:
+            OutOfMemory: as a new cohort; this one is what it was.
+        """
+        parts = self.parts()
+        n_cohorts = -(-len(parts) // n_lanes)
+        if n_cohorts == 1:
+            return []
+        size = -(-len(parts) // n_cohorts)
+        chunks = [parts[first : first + size] for first in range(0, len(parts), size)]
+        others = [self._split_off(chunk) for chunk in chunks[1:]]
+        self._fork(chunks[0])
+        return others
+
+    def _split_off(self, parts: Sequence[tuple[int, Lane]]) -> Cohort:
+        numbers = sorted({number for number, _ in parts})
+        states = [self._program.save(number) for number in numbers]
+        lanes = [[run for number, lane in parts if number == source for run in lane] for source in numbers]
+        other = Cohort(self.group, self.epoch, lanes, states, self._prefixes)
+        other._saved = set(self._saved)
+        return other
+
+    def absorb(self, other: Cohort) -> None:
+        """Take over another cohort's lanes: same group, same epoch.
+
+        Raises:
+            OutOfMemory: both are what they were.
+        """
+        there = [number for number, lane in enumerate(other.lanes) if lane]
+        here = [number for number, lane in enumerate(self.lanes) if lane]
+        states = [other._program.save(number) for number in there]
+        self._program.fork([*here, *[here[0]] * len(there)])
+        for number, state in enumerate(states, start=len(here)):
+            self._program.load(number, state)
+        self.lanes = [*(self.lanes[number] for number in here), *(other.lanes[number] for number in there)]
+        self._saved |= other._saved
+
+    def test(self, run: Run) -> Mapping[str, float]:
+        """The ``test_*`` metrics of a run's present state."""
+        return self._program.test(next(number for number, lane in enumerate(self.lanes) if run in lane))
+
+    def save(self, number: int) -> None:
+        """Store a lane's state, unless it is stored."""
+        lane = self.lanes[number]
+        if not lane or self.epoch == 0 or lane[0].keys[self.epoch] in self._saved:
+            return
+        self._prefixes.save(lane[0].keys[self.epoch], Prefix(tuple(lane[0].records), self._program.save(number)))
+        self._saved.add(lane[0].keys[self.epoch])
+
+    def save_all(self) -> None:
+        """Store every lane's state."""
+        for number in range(len(self.lanes)):
+            self.save(number)
+        self.trained_seconds = 0.0

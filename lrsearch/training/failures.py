@@ -1,0 +1,43 @@
+"""Why a trial cannot be trained, in words that its study shows."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import LrsearchError
+from .calibration import OutOfMemory
+
+MAX_ERROR_CHARACTERS = 1000
+logger = logging.getLogger(__name__)
+
+
+class TrainingFailed(Exception):
+    """The recipe or the task's own code cannot be trained; the message is what the trial shows."""
+
+
+@contextmanager
+def user_errors(*passing: type[Exception]) -> Iterator[None]:
+    """Turn what a recipe or a task's own code raises into TrainingFailed, with the place where it happened.
+
+    OutOfMemory is nobody's error and passes, as does what is ``passing``.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (TrainingFailed, OutOfMemory, *passing)):
+            raise
+        logger.warning("a trial failed", exc_info=True)
+        raise TrainingFailed(short_text(error)) from error
+
+
+def short_text(error: Exception) -> str:
+    """An error in one short printable line."""
+    text = str(error)
+    if not isinstance(error, LrsearchError):
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {text} ({place.filename.rpartition('/')[2]}, line {place.lineno})"
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return printable if len(printable) <= MAX_ERROR_CHARACTERS else f"{printable[: MAX_ERROR_CHARACTERS - 3]}..."

@@ -1,0 +1,63 @@
+"""An assignment under way: its runs, a seed each, told as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..study import Assignment, Divergence, Point, Result
+from .group import Group
+from .program import EpochRecord
+from .run import Run
+
+
+class Held:
+    """An assignment that a trainer holds.
+
+    What its runs tell comes epoch by epoch, all seeds before the next epoch; so where several seeds diverge, the first
+    in this order ends the trial, whichever was trained first.
+
+    Args:
+        assignment: the trial.
+        groups: the group of each of its seeds.
+    """
+
+    def __init__(self, assignment: Assignment, groups: Mapping[int, Group]) -> None:
+        self.runs = [Run(assignment, seed, group) for seed, group in groups.items()]
+
+    @property
+    def waits(self) -> bool:
+        """Whether it stands where it has to stop before its schedule's end."""
+        return all(run.over and not run.whole and not run.diverged for run in self.runs)
+
+    def news(self) -> Iterator[Point | Result]:
+        """The points that are due, and the result at the end."""
+        while (run := self._next()) is not None:
+            record, shared, sent = run.untold.popleft()
+            if sent:
+                yield point(run, record, shared=shared)
+            if record.divergence is not None:
+                update, rate = record.divergence
+                yield Result(state="diverged", diverged_at=Divergence(update=update, lr=rate))
+                return
+        if all(run.whole and not run.untold and not run.to_test for run in self.runs):
+            yield Result(state="completed")
+
+    def _next(self) -> Run | None:
+        """The run whose oldest news is next in order; None while that must wait for another run."""
+        run = min(self.runs, key=Run.next_told)  # of equals the first
+        return run if run.untold else None
+
+
+def point(run: Run, record: EpochRecord, *, shared: bool) -> Point:
+    """A record as it travels."""
+    in_epochs = run.schedule.epochs is not None
+    return Point(
+        epoch=record.epoch if in_epochs else None,
+        update=None if in_epochs else run.plan.bounds(record.epoch)[1],
+        seed=run.seed,
+        shared=shared,
+        lr_first=record.lr_first,
+        lr_last=record.lr_last,
+        seconds=record.seconds,
+        metrics=dict(record.metrics),
+    )

@@ -1,0 +1,127 @@
+"""One seed of one assignment: its way through the epochs, and what of it is still to be told."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from ..study import Assignment
+from ..trajectory import next_key
+from .group import Group
+from .plan import Plan
+from .program import EpochRecord
+
+
+class Told(NamedTuple):
+    """An epoch of a run, whether it was trained for another or before, and whether it is a point to send."""
+
+    record: EpochRecord
+    shared: bool
+    sent: bool = True
+
+
+class Run:
+    """A trajectory that an assignment asks for.
+
+    Args:
+        assignment: the trial.
+        seed: one of its seeds.
+        group: the group of its recipe and this seed.
+
+    Attributes:
+        keys: ``store_key`` after 0, 1, ..., ``until`` epochs.
+        until: where it stops, counted in epochs from the start.
+        records: of the epochs so far.
+        untold: what the service has not heard yet, in the order in which it came about.
+        rank: whose epoch a trained one is, among those who share it: the lowest's.
+        restored: whether every epoch so far was shared.
+        is_test: whether only the end is told, with its ``test_*`` metrics.
+        to_test: whether they are still to be measured.
+        alone: whether it gets a program of its own, as something in its company failed.
+    """
+
+    def __init__(self, assignment: Assignment, seed: int, group: Group) -> None:
+        self.attempt = assignment.key
+        self.seed = seed
+        self.group = group
+        self.schedule = assignment.schedule
+        self.plan = self._new_plan()
+        self.keys = [group.start]
+        self.until = 0
+        self.extend(assignment.until_epoch)
+        self.records: list[EpochRecord] = []
+        self.untold: deque[Told] = deque()
+        self.is_test = self.to_test = assignment.purpose == "test"
+        self.rank = (assignment.purpose != "trial", self.is_test, assignment.key)
+        self.alone = False
+        self.restored = True
+        self._heard = assignment.reported
+
+    def _new_plan(self) -> Plan:
+        return Plan(self.schedule, self.group.updates_per_epoch)
+
+    def extend(self, until: int) -> None:
+        """Go on to ``until``, at most to the schedule's end."""
+        self.until = max(self.until, min(until, self.plan.n_epochs))
+        for epoch in range(len(self.keys), self.until + 1):
+            self.keys.append(next_key(self.keys[-1], self.plan.controls(epoch)))
+        self.plan = self._new_plan()  # leaves the controls behind, as it may be long before they are wanted
+
+    @property
+    def epoch(self) -> int:
+        """Epochs so far."""
+        return len(self.records)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the last epoch left the finite numbers."""
+        return bool(self.records) and self.records[-1].divergence is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to train for now."""
+        return self.epoch >= self.until or self.diverged
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is at its schedule's end."""
+        return self.epoch >= self.plan.n_epochs
+
+    def common(self, other: Run) -> int:
+        """Epochs from the start that two runs have in common."""
+        n_epochs = min(len(self.keys), len(other.keys))
+        return bisect(range(1, n_epochs), False, key=lambda epoch: self.keys[epoch] != other.keys[epoch])
+
+    def next_told(self) -> int:
+        """The epoch that is told next: of ``untold``, or the next one to be trained or tested."""
+        if self.untold:
+            return self.untold[0].record.epoch
+        return self.epoch if self.whole and self.to_test else self.epoch + 1
+
+    def ends_with(self, records: Sequence[EpochRecord]) -> bool:
+        """Whether there is nothing to train or test after a prefix with these records."""
+        return records[-1].divergence is not None or (len(records) >= self.until and not self.to_test)
+
+    def take_up(self, records: Sequence[EpochRecord]) -> None:
+        """Stand where a prefix ends; its epochs are shared, and told unless they were before."""
+        self.records, self.restored = [], True
+        for record in records:
+            self.add(record, shared=True)
+
+    def add(self, record: EpochRecord, *, shared: bool) -> None:
+        """Note one epoch more. A shared one that was told before is not told again; one trained again is."""
+        self.records.append(record)
+        sent = not self.is_test and (not shared or record.epoch > self._heard)
+        if sent or record.divergence is not None:
+            self.untold.append(Told(record, shared, sent))
+        self.restored = self.restored and shared
+        self._heard = max(self._heard, record.epoch)
+
+    def end_test(self, metrics: Mapping[str, float]) -> None:
+        """Tell the last epoch with the ``test_*`` metrics."""
+        last = self.records[-1]
+        self.untold.append(Told(replace(last, metrics={**last.metrics, **metrics}), self.restored))
+        self.to_test = False
