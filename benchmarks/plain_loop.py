@@ -43,11 +43,30 @@ class PlainLoop:
         self.data = Placed.of(task.data(), self.device, torch.float32)
         assert isinstance(train.batch_size, int)
         self.batch_size = train.batch_size
+        self.order = Order(len(self.data.train[0]), train.batch_size, train.seed)
+        self.passes: dict[int, torch.Tensor] = {}
 
-    def val_loss(self, schedule: Schedule) -> float:
-        """Train ``schedule`` to its end; infinite where it diverged."""
+    def examples(self, epoch: int) -> torch.Tensor:
+        """The examples of an epoch in the order they are trained in: the same for every schedule, so drawn once."""
+        if epoch not in self.passes:
+            first = epoch * self.updates_per_epoch
+            batches = self.order.batches(first, first + self.updates_per_epoch, self.device)
+            self.passes[epoch] = torch.cat(list(batches))
+        return self.passes[epoch]
+
+    def val_loss(self, schedule: Schedule, *, nudged: bool = False) -> float:
+        """Train ``schedule`` to its end; infinite where it diverged.
+
+        Args:
+            schedule: the rates.
+            nudged: begin with every weight one unit in the last place higher.
+        """
         torch.set_num_threads(self.threads)
         model = initial_model(self.task, self.train.seed).to(self.device)
+        if nudged:
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.copy_(torch.nextafter(parameter, torch.full_like(parameter, math.inf)))
         modules = list(model.modules())
         images = any(isinstance(module, torch.nn.Conv2d) for module in modules)
         masked = any(isinstance(module, torch.nn.Dropout) and module.p for module in modules)
@@ -59,18 +78,17 @@ class PlainLoop:
         parameters = list(model.parameters())
         optimizer = build_optimizer(self.train.optimizer, parameters)
         scheduler = schedule.to_torch(optimizer, updates_per_epoch=self.updates_per_epoch)
-        order = Order(len(train_x), self.batch_size, self.train.seed)
         loss = math.nan
         assert schedule.epochs is not None
         for epoch in range(schedule.epochs):
             model.train()
-            first = epoch * self.updates_per_epoch
-            batches = order.batches(first, first + self.updates_per_epoch, self.device)
-            for update, batch in enumerate(batches, start=first):
+            examples = self.examples(epoch)
+            batches = zip(*(side[examples].split(self.batch_size) for side in (train_x, train_y)), strict=True)
+            for update, (x, y) in enumerate(batches, start=epoch * self.updates_per_epoch):
                 if masked:
                     torch.manual_seed(update_seed(self.train.seed, update))
                 optimizer.zero_grad(set_to_none=True)
-                self.task.loss(model(train_x[batch]), train_y[batch]).backward()  # type: ignore[no-untyped-call]
+                self.task.loss(model(x), y).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 scheduler.step()
             model.eval()

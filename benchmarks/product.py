@@ -16,13 +16,15 @@ import httpx
 from reference import Reference, cell_name
 from rivals import Machine, Outcome
 
+from lrsearch.launch.machine import default_workers
+
 POLL_SECONDS = 0.05
 START_SECONDS = 60.0
 
 
 def with_lrsearch(study: Reference, machine: Machine, n_workers: int | None = None) -> Outcome:
-    """POST the study to a service with one worker a core, whose database, prefixes and calibration are empty."""
-    n = n_workers or machine.cores
+    """POST the study to a service with one worker a GPU, else a core; its database, prefixes, calibration are empty."""
+    n = n_workers or default_workers()
     with server(study, n) as address, httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
         wait_for_workers(client, n)
         begun = time.perf_counter()

@@ -13,6 +13,7 @@ from queue import Empty
 from typing import Any
 
 import optuna
+import torch
 from plain_loop import PlainLoop, faster_threads, training_seconds
 from reference import Reference, cell_name
 
@@ -173,7 +174,10 @@ def objective_of(
 
 
 def with_ray_tune(study: Reference, machine: Machine) -> Outcome:
-    """Ray Tune with its Optuna searcher over the grid, one trial an actor, one core a trial; actors are reused."""
+    """Ray Tune with its Optuna searcher over the grid, one trial an actor, one core a trial; actors are reused.
+
+    Where there is a GPU, each of them has its share of it: an actor without one would not see it.
+    """
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AIR_NEW_OUTPUT": "0", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
     try:
         import ray
@@ -194,9 +198,10 @@ def with_ray_tune(study: Reference, machine: Machine) -> Outcome:
     )
     try:
         space = {name: optuna.distributions.CategoricalDistribution(choices) for name, choices in grid.items()}
+        share = {"cpu": 1} | ({"gpu": 1 / machine.cores} if torch.cuda.is_available() else {})
         searcher = OptunaSearch(space, metric="val_loss", mode="min", sampler=optuna.samplers.GridSampler(grid, seed=0))
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(ray_trial, study=study.fresh()), {"cpu": 1}),
+            tune.with_resources(tune.with_parameters(ray_trial, study=study.fresh()), share),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 num_samples=len(study.cells),

@@ -4,8 +4,11 @@
 
 Every engine trains the same cells to the same end and validates once an epoch; all of them are measured in one run.
 Process start and imports are left out for every engine; lrsearch's calibration is included, cold. The plain loop also
-runs once more with another number of threads, untimed: a cell whose val_loss changes by more than 0.001 by that is
-unstable, and its differences are told apart.
+runs once more, untimed, with another number of threads and every first weight one unit in the last place higher (small
+layers use one thread anyway, and would repeat themselves to the bit): a cell whose val_loss changes by more than 0.001
+by that is unstable, and its differences are told apart. ``beyond`` counts an engine's stable cells that differ by more
+than 3 times that change (or than 3 units in the last place of float32, if it is smaller). Without the engine plain
+there is nothing to compare with: ``max_value_difference`` is null.
 
     python benchmarks/search_cost.py [--study mlp] [--engine plain --engine lrsearch] [--quick] [--json] [--no-record]
     python benchmarks/search_cost.py --table        # the recorded figures as Markdown
@@ -19,9 +22,11 @@ import math
 import statistics
 import sys
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from machine import RESULTS, describe, record
 from plain_loop import PlainLoop
 from product import with_lrsearch
@@ -33,6 +38,10 @@ ENGINES: Mapping[str, Callable[[Reference, Machine], Outcome]] = MappingProxyTyp
 )
 UNSTABLE = 1e-3
 """A cell whose val_loss differs by more than this between two runs of the plain loop is unstable."""
+EPSILON = 2.0**-23
+"""One unit in the last place of float32, relative."""
+ALLOWED = 3.0
+"""How many times what the plain loop differs from itself a stable cell may differ from the plain loop."""
 PACKAGES = ("lrsearch", "torch", "optuna", "numpy")
 
 
@@ -42,9 +51,9 @@ def say(*words: object) -> None:
 
 
 def again(study: Reference, machine: Machine) -> dict[str, float]:
-    """The plain loop's values with another number of threads."""
+    """The plain loop's values with another number of threads, its first weights moved by one unit in the last place."""
     loop: PlainLoop = loop_of(study, 1 if machine.threads > 1 else machine.cores)
-    return {cell: loop.val_loss(schedule) for cell, schedule in study.cells.items()}
+    return {cell: loop.val_loss(schedule, nudged=True) for cell, schedule in study.cells.items()}
 
 
 def difference(one: float, other: float) -> float:
@@ -77,16 +86,20 @@ def compare(rows: list[dict[str, Any]], values: Mapping[str, Mapping[str, float]
     own = {cell: difference(first[cell], second[cell]) for cell in first}
     unstable = sorted(cell for cell, itself in own.items() if itself > UNSTABLE)
     stable = [cell for cell in first if own[cell] <= UNSTABLE]
+    bounds = {cell: ALLOWED * max(own[cell], EPSILON * abs(first[cell])) for cell in stable}
+    beyond = {}
     for line in rows:
         if line["engine"] == "plain" or not stable:
             continue
         theirs = values[line["engine"]]
         worst = max(difference(first[cell], theirs[cell]) for cell in stable)
         line["max_value_difference"] = worst if math.isfinite(worst) else None
+        beyond[line["engine"]] = sum(not difference(first[cell], theirs[cell]) <= bounds[cell] for cell in stable)
     return {
         "own_max_difference": max((own[cell] for cell in stable), default=None),
         "own_median_difference": statistics.median(own.values()),
         "unstable_cells": unstable,
+        "beyond": beyond,
     }
 
 
@@ -149,7 +162,11 @@ def main() -> None:
         print(table(recorded()))
         return
     engines = list(dict.fromkeys(told.engine or ENGINES))
-    machine = describe(*PACKAGES)
+    with_ray = "ray-tune" in engines
+    if with_ray and find_spec("ray") is None:
+        parser.error("the ray-tune engine needs Ray: pip install 'ray[tune]'; or choose others with --engine")
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    machine = {**describe(*PACKAGES, *(["ray"] if with_ray else [])), "gpu": gpu}
     for name in dict.fromkeys(told.study or ["mlp"]):
         study = Reference.named(name, quick=told.quick)
         rows, own = measure(study, engines)
