@@ -22,6 +22,10 @@ class Trains(Protocol):
     """What a worker needs of a trainer; one thread alone calls it."""
 
     @property
+    def update_seconds(self) -> float | None:
+        """What one update of the plain loop takes here, for the recipe held; None = not measured."""
+
+    @property
     def hold(self) -> int:
         """How many assignments it would gladly hold at once, >= 1; parked ones do not count."""
 
@@ -55,11 +59,13 @@ class Ledger:
     Attributes:
         changed: notified of every change; also the lock around all of it.
         n_unsent: points that are still to be sent.
+        update_seconds: what one update of the plain loop takes here, once measured; travels with every batch.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.n_unsent = 0
+        self.update_seconds: float | None = None
         self._held: dict[Attempt, Assignment] = {}
         self._parked: set[Attempt] = set()
         self._orders: list[Order] = []
@@ -127,7 +133,7 @@ class Ledger:
 
     def batch(self) -> tuple[Report, ...]:
         """What is to be sent next: points in their order, as many as fit; each result after all of its points."""
-        reports = []
+        reports: list[Report] = []
         room = MAX_BATCH_BYTES
         with self.changed:
             for key in [key for key in self._held if key in self._points or key in self._results]:
@@ -138,7 +144,9 @@ class Ledger:
                     n_sent += 1
                 result = self._results.get(key) if n_sent == len(points) else None
                 if n_sent or result is not None:
-                    reports.append(Report(**key._asdict(), points=tuple(points[:n_sent]), result=result))
+                    seconds = None if reports else self.update_seconds
+                    sent = tuple(points[:n_sent])
+                    reports.append(Report(**key._asdict(), points=sent, result=result, update_seconds=seconds))
         return tuple(reports)
 
     def strike_out(self, reports: Sequence[Report]) -> None:

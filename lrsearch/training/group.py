@@ -33,6 +33,7 @@ class Group:
 
     Attributes:
         lanes: the most lanes of one program; halved when the device's memory does not hold as many.
+        update_seconds: what one update of the plain loop takes here; None = not measured.
         start: ``store_key(0)`` of its trajectories.
         updates_per_epoch: U.
     """
@@ -46,6 +47,7 @@ class Group:
         self._given = (workload, train, seed, device)
         self._kind = choice.program
         self.lanes = choice.lanes
+        self.update_seconds = choice.update_seconds
         self.start = store_key(first_key(recipe, seed), fingerprint, choice.program.numerics(device))
         self.updates_per_epoch = updates_per_epoch_of(workload.n_train, train.batch_size)
 

@@ -42,6 +42,9 @@ class Trainer:
         prefixes: where states are found and left.
         device: ``"cpu"``, ``"cuda:1"``, ...; None = the best one here.
         lanes: the most lanes of one program; None = as many as is fastest here.
+
+    Attributes:
+        update_seconds: what one update of the plain loop takes here, for the newest recipe; None = not measured.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Trainer:
         *,
         lanes: int | None = None,
     ) -> None:
+        self.update_seconds: float | None = None
         self._prefixes = prefixes
         self._groups = Groups(tasks, device, lanes)
         self._held: dict[Attempt, Held] = {}
@@ -76,11 +80,13 @@ class Trainer:
             return
         try:
             with user_errors():
-                held = Held(assignment, self._groups.of(assignment))
+                groups = self._groups.of(assignment)
+                held = Held(assignment, groups)
         except (TrainingFailed, OutOfMemory) as failure:
             self._news.append((assignment.key, Result(state="failed", error=str(failure))))
             return
         self._held[assignment.key] = held
+        self.update_seconds = groups[assignment.seeds[0]].update_seconds
         for run in held.runs:
             self._waiting.add(run)
 
@@ -212,9 +218,9 @@ class Trainer:
         except TrainingFailed as failure:
             self._fail((run for lane in lanes for run in lane), failure)
         else:
-            for lane, prefix in zip(lanes, prefixes, strict=False):
+            for lane, records in zip(lanes, [prefix.records for prefix in prefixes] or [()] * len(lanes), strict=True):
                 for run in lane:
-                    run.take_up(prefix.records)
+                    run.take_up(records)
             self._cohorts.append(cohort)
             self._settled(cohort)
 
@@ -237,7 +243,7 @@ class Trainer:
                 cohort.train()
         except OutOfMemory:
             cohort.save_all()
-            self._shrink(cohort.group, cohort.runs, len(cohort.lanes))
+            self._shrink(cohort.group, cohort.runs, len(cohort.parts()))
             return []
         except TrainingFailed as failure:
             self._part(cohort, failure)

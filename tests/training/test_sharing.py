@@ -186,7 +186,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.trainer = Trainer(BUILT_IN, PrefixStore(budget_bytes=20_000), "cpu", lanes=3)
+        self.trainer = Trainer(BUILT_IN, PrefixStore(budget_bytes=6_000), "cpu", lanes=3)
         self.told, self.until, self.seeds = {}, {}, {}
         self.attempts = [0] * len(SCHEDULES)
 
