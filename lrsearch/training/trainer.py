@@ -19,10 +19,12 @@ from .prefixes import Prefix, PrefixStore
 from .run import Run
 from .waiting import Waiting
 
-MAX_HELD = 512
-"""Assignments that a trainer would hold at once, begun or not: the more it knows, the more it can share."""
 LIVE_PROGRAMS = 4
 """Runs under way at most, in programs full of lanes; the others wait."""
+KNOWN = 256
+"""Assignments that a trainer would hold at least, begun or not: the more it knows, the more it can share."""
+NEED_SECONDS = 20.0
+"""How often the store is told what will be wanted again."""
 CLOSE_SECONDS = 5.0
 """How long the end of a trainer may take to store what is running."""
 
@@ -61,13 +63,15 @@ class Trainer:
         self._held: dict[Attempt, Held] = {}
         self._waiting = Waiting()
         self._cohorts: deque[Cohort] = deque()
+        self._lanes = 1
         self._live_programs = LIVE_PROGRAMS
+        self._need_told_at = time.monotonic()
         self._news: list[News] = []
 
     @property
     def hold(self) -> int:
         """How many assignments it would gladly hold at once, parked ones apart; one until it knows what comes."""
-        return MAX_HELD if self._held else 1
+        return max(KNOWN, LIVE_PROGRAMS * self._lanes) if self._held else 1
 
     @property
     def busy(self) -> bool:
@@ -86,7 +90,8 @@ class Trainer:
             self._news.append((assignment.key, Result(state="failed", error=str(failure))))
             return
         self._held[assignment.key] = held
-        self.update_seconds = groups[assignment.seeds[0]].update_seconds
+        group = groups[assignment.seeds[0]]
+        self.update_seconds, self._lanes = group.update_seconds, group.lanes
         for run in held.runs:
             self._waiting.add(run)
 
@@ -123,6 +128,7 @@ class Trainer:
         for attempt in sorted(touched):
             for item in self._held[attempt].news() if attempt in self._held else ():
                 self._news.append((attempt, item))
+        self._tell_need()
         told, self._news = self._news, []
         for attempt, item in told:
             if isinstance(item, Result):
@@ -138,6 +144,14 @@ class Trainer:
         self._cohorts.clear()
         self._waiting = Waiting()
         self._held.clear()
+
+    def _tell_need(self) -> None:
+        """Let the store keep what waiting and parked runs will begin at."""
+        if time.monotonic() - self._need_told_at < NEED_SECONDS:
+            return
+        parked = [run for held in self._held.values() if held.waits for run in held.runs]
+        self._prefixes.need([*self._waiting.keys(), *(run.keys[run.epoch] for run in parked)])
+        self._need_told_at = time.monotonic()
 
     # --- beginning
 

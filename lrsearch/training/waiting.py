@@ -52,6 +52,10 @@ class Waiting:
             if not self._passing[key]:
                 del self._passing[key]
 
+    def keys(self) -> Iterable[str]:
+        """Every key that a waiting run comes by."""
+        return self._passing.keys()
+
     def needs(self, lane: Lane, following: Iterable[str]) -> bool:
         """Whether a waiting run comes by a lane's state and goes on to none of the keys ``following`` it."""
         epoch = lane[0].epoch

@@ -12,7 +12,7 @@ import pytest
 from lrsearch.errors import NotFound, Unavailable
 from lrsearch.service import Service
 from lrsearch.store import Store
-from lrsearch.study import LeaseRequest, ReportRequest, StudySpec
+from lrsearch.study import Directive, LeaseRequest, ReportRequest, StudySpec
 from lrsearch.tasks.least_squares import LeastSquares
 from lrsearch.training.prefixes import PrefixStore
 from lrsearch.training.trainer import Trainer
@@ -172,6 +172,81 @@ def test_it_stops_what_is_not_wanted_any_more(
     assert service.study("s").progress.epochs.trained == trained
     over.set()
     thread.join(10)
+
+
+class Rung:
+    """The verbs of a service with a rung: every trial waits at epoch 3; the even ones go on, the odd ones stop."""
+
+    def __init__(self, service: Service) -> None:
+        self.release = service.release
+        self._service = service
+        self.waiting: list[int] = []
+        self.decided: list[int] = []
+        self.holds: list[int | None] = []
+        self.seen: list[tuple[int, int | None]] = []
+
+    def _until_3(self, answer: Any) -> Any:
+        cut = [item.model_copy(update={"until_epoch": 3}) for item in answer.assignments]
+        return answer.model_copy(update={"assignments": tuple(cut)})
+
+    def lease(self, request: LeaseRequest) -> Any:
+        return self._until_3(self._service.lease(request))
+
+    def report(self, lease: str, request: ReportRequest) -> Any:
+        self.holds.append(request.hold)
+        answer = self._service.report(lease, request)
+        told = [(report.trial, point.epoch) for report in request.reports for point in report.points]
+        self.seen += told
+        self.waiting += [number for number, epoch in told if epoch == 3]
+        directives = [{"study": "s", "trial": number, "do": "wait", "why": "rung"} for number, e in told if e == 3]
+        if len(self.waiting) == 8 and not told and not self.decided:
+            self.decided = list(self.waiting)
+            for number in self.decided:
+                do = {"do": "stop"} if number % 2 else {"do": "continue", "until_epoch": 10}
+                directives.append({"study": "s", "trial": number, "why": "rung", **do})
+                if number % 2:
+                    self._service.cancel_trial("s", number)
+        told_to = tuple(Directive.model_validate(item) for item in directives)
+        return self._until_3(answer).model_copy(update={"directives": (*answer.directives, *told_to)})
+
+
+def test_trials_wait_at_rungs_and_go_on(service: Service, spec: Make, worker: Make, values: Make) -> None:
+    service.create(spec(name="whole"))
+    worker(service, study="whole").run()
+    service.create(spec())
+    rung = Rung(service)
+    worker(rung, study="s").run()
+    trials = service.trials("s").items
+    assert [trial.state for trial in trials] == ["completed", "cancelled"] * 4
+    assert [trial.value for trial in trials][::2] == list(values("whole").values())[::2]
+    assert sorted(rung.seen) == [(number, epoch) for number in range(8) for epoch in range(1, 4 if number % 2 else 11)]
+    assert service.study("s").progress.epochs.repeated == 0
+
+
+def test_it_asks_for_one_trial_and_then_for_all_it_can_use(service: Service, spec: Make, worker: Make) -> None:
+    asked: list[int | None] = []
+
+    class Door:
+        release = staticmethod(service.release)
+
+        @staticmethod
+        def lease(request: LeaseRequest) -> Any:
+            asked.append(request.hold)
+            return service.lease(request)
+
+        @staticmethod
+        def report(lease: str, request: ReportRequest) -> Any:
+            asked.append(request.hold)
+            return service.report(lease, request)
+
+    service.create(spec(budget={"trials": 40}))
+    worker(Door, study="s").run()
+    assert asked[0] == 1
+    assert max(hold for hold in asked if hold is not None) >= 40
+    del asked[:]
+    service.create(spec(name="bounded", budget={"trials": 40}))
+    worker(Door, study="bounded", hold=5).run()
+    assert max(hold for hold in asked if hold is not None) == 5
 
 
 class Broken(LeastSquares):
