@@ -5,19 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..study import TrainSpec
-from .program import Program, program_class
+from .program import OutOfMemory, Program, program_class
 from .workload import Workload
 
 LANES = 64
 """Lanes of a program that nothing was measured of."""
-
-
-class OutOfMemory(Exception):
-    """A program's lanes do not fit the device's memory.
-
-    Raised by ``run_epoch`` and ``test``, all lanes being as they were before the call: ``save`` them, build programs
-    of half as many lanes each, ``load`` them there and go on. Raised by ``fork``, the lanes being as they were too.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +39,6 @@ def calibrated(workload: Workload, train: TrainSpec, seed: int, device: str | No
         device: as a program's.
     """
     return Choice(program_class(workload.task), LANES)
+
+
+__all__ = ["Choice", "OutOfMemory", "calibrated"]

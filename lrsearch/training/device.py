@@ -13,6 +13,9 @@ from .numerics import THREADS
 FUSED_DEVICES = ("cpu", "cuda", "mps")
 """Where torch.optim has fused kernels."""
 
+Reseed = Callable[[int, int], None]
+"""``reseed(seed, update)``: starts the device's generator for one update."""
+
 
 def chosen_device(device: str | None, precision: str = "float32") -> torch.device:
     """``device``, or the best one here: cuda, then mps (which knows no float64), then cpu."""
@@ -26,7 +29,7 @@ def chosen_device(device: str | None, precision: str = "float32") -> torch.devic
 
 
 @contextmanager
-def pinned(device: torch.device) -> Iterator[Callable[[int, int], None]]:
+def pinned(device: torch.device) -> Iterator[Reseed]:
     """Settings that change bits are ours inside, the caller's again afterwards: threads, generators, kernels.
 
     Yields:

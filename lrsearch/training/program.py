@@ -65,6 +65,14 @@ class EpochRecord:
         return cls(epoch, lr_first, lr_last, seconds, values, None if divergence is None else tuple(divergence))
 
 
+class OutOfMemory(Exception):
+    """A program's lanes do not fit the device's memory.
+
+    Raised by ``run_epoch``, ``fork`` and ``test``, all lanes being as they were before the call: ``save`` them, build
+    programs of half as many lanes each, ``load`` them there and go on.
+    """
+
+
 class Program(Protocol):
     """Trains lanes: trajectories of one recipe and seed, all at the same epoch.
 

@@ -32,12 +32,8 @@ class TorchLane:
     """
 
     def __init__(self, task: Task, train: TrainSpec, seed: int, device: torch.device) -> None:
-        model = initial_model(task, seed)
-        if not isinstance(model, torch.nn.Module):
-            raise InvalidInput(f"`model()` of task `{task.name}` must return a torch.nn.Module (got {model!r:.100})")
-        self.channels_last = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
-        dtype = torch.float64 if train.precision == "float64" else None
-        self.model = model.to(device=device, dtype=dtype)
+        self.model = placed_model(task, train, seed, device)
+        self.channels_last = any(isinstance(module, torch.nn.Conv2d) for module in self.model.modules())
         if self.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -46,7 +42,7 @@ class TorchLane:
         assert train.optimizer is not None
         self.optimizer = build_optimizer(train.optimizer, self.parameters)
         self.update = 0
-        self.first_loss = float("nan")
+        self.first_loss = np.full(1, np.nan)
 
     def outputs(self, inputs: torch.Tensor) -> torch.Tensor:
         """The model's outputs for a batch of inputs."""
@@ -72,7 +68,7 @@ class TorchLane:
                 if isinstance(value, torch.Tensor):
                     tensors[f"{OPTIMIZER}{i}.{name}"] = value
         state = {name: as_copy(tensor) for name, tensor in tensors.items()}
-        return {**state, POSITION: np.array([self.update, self.first_loss])}
+        return {**state, POSITION: np.array([self.update, self.first_loss[0]])}
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
         """Become the lane that was saved.
@@ -91,7 +87,7 @@ class TorchLane:
         for parameter, values in zip(self.parameters, moments, strict=True):
             if values:
                 self.optimizer.state[parameter] = values
-        self.update, self.first_loss = int(state[POSITION][0]), float(state[POSITION][1])
+        self.update, self.first_loss = int(state[POSITION][0]), np.array(state[POSITION][1:])
 
     def _moments(self, state: Mapping[str, np.ndarray]) -> list[dict[str, torch.Tensor]]:
         """The optimiser's state of every parameter, laid out in memory as torch would have made it."""
@@ -112,6 +108,18 @@ class TorchLane:
             else:
                 raise InvalidInput(f"`{key}` must have shape {tuple(parameter.shape)} (got {tuple(saved.shape)})")
         return moments
+
+
+def placed_model(task: Task, train: TrainSpec, seed: int, device: torch.device) -> torch.nn.Module:
+    """A task's model with its initial weights, in the recipe's precision on ``device``.
+
+    Raises:
+        InvalidInput: it is no torch.nn.Module.
+    """
+    model = initial_model(task, seed)
+    if not isinstance(model, torch.nn.Module):
+        raise InvalidInput(f"`model()` of task `{task.name}` must return a torch.nn.Module (got {model!r:.100})")
+    return model.to(device=device, dtype=torch.float64 if train.precision == "float64" else None)
 
 
 def as_copy(tensor: torch.Tensor) -> np.ndarray:

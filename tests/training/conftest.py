@@ -20,15 +20,16 @@ STEP = {"family": "step", "initial_lr": 0.05, "decay_rate": 0.5, "step_size": 2,
 
 @pytest.fixture(scope="session")
 def make_program():
-    """``make_program(task, options, seed, **train)``: a program on the processor; data are loaded once."""
+    """``make_program(task, options, seed, kind, **train)``: a program on the processor; data are loaded once."""
     workloads = {}
 
-    def make(task="digits-mlp", options=None, seed=0, **train):
+    def make(task="digits-mlp", options=None, seed=0, kind=None, **train):
         key = (task, repr(options))
         if key not in workloads:
             workloads[key] = Workload(BUILT_IN[task], options or {})
         recipe = {"optimizer": CATALOG[task].defaults.optimizer, "batch_size": 64, **train}
-        return program_class(workloads[key].task)(workloads[key], TrainSpec.read(recipe), seed, "cpu")
+        kind = kind or program_class(workloads[key].task)
+        return kind(workloads[key], TrainSpec.read(recipe), seed, "cpu")
 
     return make
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lrsearch.study import OPTIMIZERS
+from lrsearch.training.fused_program import FusedProgram
 
 SETTINGS = {
     "sgd": {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-3},
@@ -31,13 +32,19 @@ RATES = np.array([[3e-3] * 3, [2e-3] * 3, [1e-2, 1e-3, 1e-4]])
 """Three intervals of three updates."""
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES)
+PROGRAMS = {
+    **{name: (case, None) for name, case in CASES.items()},
+    **{f"{name}-fused": (case, FusedProgram) for name, case in CASES.items() if name != "least-squares"},
+}
+
+
+@pytest.fixture(params=PROGRAMS.values(), ids=PROGRAMS)
 def fresh(request, make_program):
     """``fresh(seed)``: a new program of the case."""
-    task, options, train = request.param
+    (task, options, train), kind = request.param
 
     def build(seed=0):
-        return make_program(task, options, seed, **train)
+        return make_program(task, options, seed, kind, **train)
 
     return build
 

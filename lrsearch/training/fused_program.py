@@ -1,0 +1,243 @@
+"""The fused torch program: all lanes of a cohort in one forward and one backward pass.
+
+Lanes do not touch one another, so the gradient of the sum of their losses holds each lane's own gradient. The forward
+pass alone is vectorised (``torch.vmap``); the backward pass is torch's ordinary one. docs/decisions/0007 has the
+alternatives and their figures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import InvalidInput
+from ..schedules import FloatArray
+from ..study import TrainSpec
+from .batches import EVALUATED_AT_ONCE, Tensors
+from .device import Reseed, chosen_device, pinned
+from .interval import Interval, Tally, total
+from .lane_rows import operators, rows_of
+from .lanes_model import LanesModel, lane_kernels
+from .numerics import FUSED_PROGRAM, torch_numerics
+from .program import EpochRecord, OutOfMemory, State, check_state
+from .setting import Setting
+from .stacked import STACKED, StackedOptimizer
+from .torch_lane import MODEL, OPTIMIZER, POSITION, as_copy, placed_model
+from .workload import Workload
+
+CLIP_EPS = 1e-6
+"""As in ``torch.nn.utils.clip_grad_norm_``."""
+
+
+class FusedProgram:
+    """As ``program.Program``, for models of torch that can be given a lane axis.
+
+    Args:
+        workload: the task and its data.
+        train: the recipe, with optimiser and batch size.
+        seed: weights, data order and dropout masks are drawn from it.
+        device: ``"cpu"``, ``"cuda:0"``, ...; None = the best one here.
+
+    Raises:
+        InvalidInput: a layer of the model knows no lane axis. Code that cannot be vectorised shows in the first
+            update: ``calibration.calibrated`` tries some.
+    """
+
+    def __init__(self, workload: Workload, train: TrainSpec, seed: int, device: str | None = None) -> None:
+        self._setting = Setting.of(workload, train, seed, device)
+        self._task, self._train, self._seed = workload.task, train, seed
+        data = self._setting.data
+        self._operators = workload.prepared(("operators", data), lambda: operators(workload.task, train, data))
+        self._model = LanesModel(placed_model(workload.task, train, seed, self._setting.device))
+        self._model.select(self._rows([0]))
+        self._optimizer = self._new_optimizer()
+        self._update = 0
+        self._first_losses = np.full(1, np.nan)
+        self.n_lanes = 1
+
+    def _rows(self, index: Sequence[int]) -> torch.Tensor:
+        return torch.tensor(rows_of(index, self._operators), device=self._setting.device)
+
+    def _new_optimizer(self) -> StackedOptimizer[Any]:
+        assert self._train.optimizer is not None
+        kind = STACKED[self._train.optimizer.name]
+        weights = self._model.weights
+        return kind(self._train.optimizer, [weights] if kind.elementwise else self._model.split(weights))
+
+    def run_epoch(self, epoch: int, controls: FloatArray) -> list[EpochRecord]:
+        """Train every lane for one interval; as the protocol.
+
+        Raises:
+            OutOfMemory: no lane has changed.
+        """
+        began = time.perf_counter()
+        rates = controls[:, :, 0]
+        with self._vectorised() as reseed, self._undone():
+            interval = self._trained(rates, reseed)
+            val = {f"val_{name}": values for name, values in self._evaluated(self._setting.data.val).items()}
+            records = interval.records(epoch, self._update, rates, val, self._first_losses)
+        self._update += rates.shape[1]
+        seconds = (time.perf_counter() - began) / self.n_lanes
+        return [replace(record, seconds=seconds) for record in records]
+
+    def train_only(self, rates: FloatArray) -> None:
+        """Train every lane for some updates, of which nothing is recorded; rates of shape (lanes, updates)."""
+        with self._vectorised() as reseed, _memory_errors():
+            self._trained(rates, reseed)
+        self._update += rates.shape[1]
+
+    def fork(self, index: Sequence[int]) -> None:
+        """Lane i becomes a copy of lane ``index[i]``.
+
+        Raises:
+            OutOfMemory: no lane has changed.
+        """
+        rows = self._rows(index)
+        with _memory_errors():
+            moved = {name: t.index_select(0, rows) if t.ndim else t for name, t in self._optimizer.state().items()}
+            self._model.select(rows)
+            self._optimizer = self._new_optimizer()
+            self._optimizer.load(moved)
+        self._first_losses = self._first_losses[list(index)]
+        self.n_lanes = len(index)
+
+    def save(self, lane: int) -> State:
+        """A copy of a lane's state."""
+        position = np.array([self._update, self._first_losses[lane]])
+        state = {name: as_copy(tensor[lane] if stacked else tensor) for name, tensor, stacked in self._tensors()}
+        return {**state, POSITION: position}
+
+    def load(self, lane: int, state: Mapping[str, np.ndarray]) -> None:
+        """Give a lane a saved state; all lanes stand at the same update.
+
+        Raises:
+            InvalidInput: it was saved by another model or optimiser; nothing is changed.
+        """
+        ours = self._tensors()
+        check_state(state, {POSITION: (2,), **{name: tuple(t.shape[stacked:]) for name, t, stacked in ours}})
+        for name, tensor, stacked in ours:
+            if name.startswith(MODEL) and not stacked and not np.array_equal(as_copy(tensor), state[name]):
+                raise InvalidInput(f"`{name}` is not trained: a state must hold the numbers it has here")
+        rows = slice(lane, None if lane == self.n_lanes - 1 else lane + 1)
+        moments = {}
+        with torch.no_grad():
+            for name, tensor, stacked in ours:
+                saved = torch.from_numpy(np.array(state[name]))
+                if stacked:
+                    tensor[rows] = saved.to(tensor.device, tensor.dtype)
+                elif name.startswith(OPTIMIZER):
+                    moments[name.removeprefix(OPTIMIZER)] = saved
+            self._optimizer.load({**self._optimizer.state(), **moments})
+        self._update, self._first_losses[lane] = int(state[POSITION][0]), state[POSITION][1]
+
+    def _tensors(self) -> list[tuple[str, torch.Tensor, bool]]:
+        """Everything that the next update depends on: name, tensor, and whether its first axis counts the rows."""
+        model = self._model
+        weights = dict(zip(model.shapes, model.split(model.weights), strict=True))
+        return [
+            *((MODEL + name, tensor, True) for name, tensor in {**weights, **model.buffers}.items()),
+            *((MODEL + name, tensor, False) for name, tensor in model.fixed.items()),
+            *((OPTIMIZER + name, tensor, tensor.ndim > 0) for name, tensor in self._optimizer.state().items()),
+        ]
+
+    def test(self, lane: int) -> dict[str, float]:
+        """``test_*`` metrics of a lane's present state.
+
+        Raises:
+            OutOfMemory: no lane has changed.
+        """
+        if self._setting.data.test is None:
+            return {}
+        with self._vectorised(), self._undone():
+            means = self._evaluated(self._setting.data.test)
+        return {f"test_{name}": float(values[lane]) for name, values in means.items()}
+
+    @staticmethod
+    def numerics(device: str | None = None) -> str:
+        """What may change the last bits here."""
+        return torch_numerics(str(chosen_device(device)), FUSED_PROGRAM)
+
+    @contextmanager
+    def _vectorised(self) -> Iterator[Reseed]:
+        """Torch's settings while lanes train or are measured."""
+        with pinned(self._setting.device) as reseed, lane_kernels():
+            yield reseed
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """Leave all lanes as they were where memory runs out inside, and raise OutOfMemory."""
+        model = self._model
+        weights = model.weights.clone()
+        buffers = {name: tensor.clone() for name, tensor in model.buffers.items()}
+        moments = {name: tensor.clone() for name, tensor in self._optimizer.state().items()}
+        try:
+            with _memory_errors():
+                yield
+        except OutOfMemory:
+            model.weights.copy_(weights)
+            for name, tensor in buffers.items():
+                model.buffers[name].copy_(tensor)
+            self._optimizer.load(moments)
+            raise
+
+    def _trained(self, rates: FloatArray, reseed: Reseed) -> Interval:
+        """Train all rows, the padded one at the last lane's rates."""
+        model, setting = self._model, self._setting
+        model.train(True)
+        leaf = model.weights.detach().requires_grad_()
+        padded = np.concatenate([rates, rates[-1:].repeat(len(leaf) - len(rates), axis=0)])
+        by_update = torch.from_numpy(np.ascontiguousarray(padded.T)).to(leaf.device, leaf.dtype)
+        interval = Interval()
+        batches = setting.order.batches(self._update, self._update + rates.shape[1], setting.device)
+        for update, (index, rate) in enumerate(zip(batches, by_update, strict=True), start=self._update):
+            reseed(self._seed, update)
+            inputs, targets = (side.index_select(0, index) for side in setting.data.train)
+            losses, sums = model.call(partial(self._loss, n=len(index)), leaf, inputs, targets)
+            gradient = torch.autograd.grad(losses.sum(), leaf)[0]
+            norms = torch.linalg.vector_norm(gradient, dim=1)
+            if self._train.clip_norm is not None:
+                gradient.mul_((self._train.clip_norm / (norms + CLIP_EPS)).clamp_(max=1.0)[:, None])
+            elementwise = self._optimizer.elementwise
+            self._optimizer.step([gradient] if elementwise else model.split(gradient), rate)
+            interval.add(len(index), {"loss": losses.detach(), "grad_norm": norms, **sums})
+        return interval
+
+    def _loss(
+        self, outputs: torch.Tensor, targets: torch.Tensor, n: int
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """A batch's loss, and the sums over its examples of what else is measured."""
+        loss = self._task.loss(outputs, targets)
+        with torch.no_grad():
+            measures = self._task.measure(outputs.detach(), targets)
+            return loss, {name: total(value, n) for name, value in measures.items()}
+
+    @torch.no_grad()
+    def _evaluated(self, pair: Tensors) -> dict[str, FloatArray]:
+        """Loss and measures over ``pair``, means over its examples, shape (lanes,)."""
+        self._model.train(False)
+        tally = Tally()
+        for inputs, targets in zip(*(torch.split(side, EVALUATED_AT_ONCE) for side in pair), strict=True):
+            n = len(targets)
+            losses, sums = self._model.call(partial(self._loss, n=n), self._model.weights, inputs, targets)
+            tally.add(n, {"loss": losses * n, **sums})
+        return tally.means(self.n_lanes)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Raise what torch says when memory runs out, on any device, as OutOfMemory."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(str(error)) from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise OutOfMemory(str(error)) from error
+        raise

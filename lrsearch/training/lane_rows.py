@@ -1,0 +1,71 @@
+"""How many rows the lanes of a model are given, so that no lane's bits depend on how many there are.
+
+A kernel treats the last numbers of a tensor, those that fill no whole vector, in other instructions than the rest.
+Where it computes a function of its own (SiLU, softplus) or sums over the axis before the lanes (batch norm), their
+last bits differ. With whole blocks of 32 rows there are no such numbers: every lane's sit in whole vectors. Products,
+ReLU, softmax and what else is listed here give the same bits in either, so that such models train any number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..study import TrainSpec
+from ..tasks.initial import seeded
+from ..tasks.task import Task
+from .batches import Placed
+from .torch_lane import placed_model
+
+FEWEST_ROWS = 2
+"""One lane alone is trained beside a copy of itself: kernels for one differ in bits from kernels for many."""
+BLOCK = 32
+"""Rows of a block: two of the widest vectors of 32-bit numbers."""
+SHAPES = (
+    "view _unsafe_view reshape t transpose permute expand unsqueeze squeeze slice select cat split detach alias clone"
+)
+EXACT = "add add_ sub mul div neg relu threshold_backward maximum minimum gt ge lt le eq where"
+MADE = "copy_ empty zeros ones_like zeros_like"
+PRODUCTS = "mm bmm addmm convolution convolution_backward mkldnn_convolution"
+BY_ROW = (
+    "_log_softmax _log_softmax_backward_data _softmax _softmax_backward_data native_layer_norm "
+    "native_layer_norm_backward nll_loss_forward nll_loss_backward sum mean "
+    "binary_cross_entropy_with_logits mse_loss mse_loss_backward "
+    "max_pool2d_with_indices max_pool2d_with_indices_backward"
+)
+DRAWS = "bernoulli_ div_ empty_like native_dropout native_dropout_backward"
+OTHER = "tanh tanh_backward sigmoid sigmoid_backward _to_copy"
+ANYWHERE = frozenset(" ".join([SHAPES, EXACT, MADE, PRODUCTS, BY_ROW, DRAWS, OTHER]).split())
+"""Operators that give the same bits wherever in a tensor a number stands."""
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch types it not
+    """Notes the operators that run inside."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch types it not
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def operators(task: Task, train: TrainSpec, data: Placed) -> frozenset[str]:
+    """The operators of one update's forward and backward pass, by torch's names for them."""
+    device = data.train[0].device
+    model = placed_model(task, train, 0, device)
+    model.train()
+    inputs, targets = (side[:2] for side in data.train)
+    with seeded(0, torch_too=True), _Recorder() as recorder:
+        task.loss(model(inputs), targets).backward()  # type: ignore[no-untyped-call]  # torch types it not
+    return frozenset(recorder.seen)
+
+
+def rows_of(index: Sequence[int], seen: frozenset[str]) -> list[int]:
+    """``index`` with its last entry repeated to as many rows as operators ``seen`` need."""
+    block = 1 if seen <= ANYWHERE else BLOCK
+    n_rows = max(FEWEST_ROWS, -(-len(index) // block) * block)
+    return [*index, *[index[-1]] * (n_rows - len(index))]
