@@ -1,7 +1,9 @@
 """Searching: the next params of a study, when to stop a trial, and which of two samplers is better."""
 
 from .comparison import Finish, judge
+from .ladder import budget_share, ladder
 from .median import stops
+from .rungs import Rungs
 from .suggester import Suggester
 
-__all__ = ["Finish", "Suggester", "judge", "stops"]
+__all__ = ["Finish", "Rungs", "Suggester", "budget_share", "judge", "ladder", "stops"]

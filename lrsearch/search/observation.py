@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -56,7 +57,7 @@ def as_trial(observation: Observation, space: Space) -> FrozenTrial:
     if outcome.state in ("completed", "diverged") and value is not None:
         return _frozen(TrialState.COMPLETE, replay, value=value)
     if outcome.state == "pruned":
-        return _frozen(TrialState.PRUNED, replay, last=value)
+        return _frozen(TrialState.PRUNED, replay, reached={} if value is None else {outcome.mark: value})
     return _frozen(TrialState.FAIL, replay)
 
 
@@ -93,7 +94,11 @@ class Shown(FrozenTrial):
 
 
 def _frozen(
-    state: TrialState, replay: Replay | None = None, *, value: float | None = None, last: float | None = None
+    state: TrialState,
+    replay: Replay | None = None,
+    *,
+    value: float | None = None,
+    reached: Mapping[int, float] = MappingProxyType({}),
 ) -> FrozenTrial:
     return Shown(
         number=0,
@@ -106,5 +111,5 @@ def _frozen(
         distributions=replay.distributions if replay else {},
         user_attrs={},
         system_attrs={},
-        intermediate_values={} if last is None else {0: last},
+        intermediate_values=dict(reached),
     )

@@ -11,14 +11,24 @@ from pydantic import BaseModel
 from ..exports import TARGETS
 from ..schedules import FAMILIES, WARMUPS, Schedule
 from ..search.samplers import SAMPLERS
-from ..study import OPTIMIZERS, Catalog, MedianPruner, NoPruner, Parameter, SamplerSpec, TaskOffer
+from ..study import (
+    OPTIMIZERS,
+    AshaPruner,
+    Catalog,
+    HyperbandPruner,
+    MedianPruner,
+    NoPruner,
+    Parameter,
+    SamplerSpec,
+    TaskOffer,
+)
 from ..study.catalog import Entry, ExportEntry, FamilyEntry, OptimizerEntry, WarmupEntry
 from ..tasks.catalog import CATALOG
 
 _NOT_VALUES = frozenset({"title", "description", "default"})
 _AS_JSON_SCHEMA = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 """Bounds that pydantic leaves in its own words, where a field may also be a string."""
-PRUNERS = (NoPruner, MedianPruner)
+PRUNERS = (NoPruner, MedianPruner, AshaPruner, HyperbandPruner)
 
 
 def catalog(offers: Sequence[TaskOffer]) -> Catalog:

@@ -18,6 +18,8 @@ from .lease import (
     Worker,
 )
 from .optimizers import OPTIMIZERS, Adagrad, Adam, AdamW, AnyOptimizer, OptimizerSpec, Ranger, Rmsprop, Sgd
+from .optimizers import OPTIMIZERS, Adam, AdamW, AnyOptimizer, OptimizerSpec, Sgd
+from .pruners import AshaPruner, HyperbandPruner, MedianPruner, NoPruner, RungPruner
 from .space import Fixed, Range, SpaceSpec
 from .spec import (
     EXTERNAL,
@@ -25,8 +27,6 @@ from .spec import (
     Confirm,
     Direction,
     Limits,
-    MedianPruner,
-    NoPruner,
     Objective,
     SamplerSpec,
     StudySpec,
@@ -59,11 +59,12 @@ from .trial import (
 
 __all__ = [
     "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adagrad", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult",
-    "Assignment", "Attempt", "Best", "Budget", "Catalog", "Comparison", "ComparisonResult", "ComparisonSpec",
-    "Confirm", "Confirmed", "Curve", "Direction", "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress",
-    "Fixed", "FreeJson", "Lease", "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner",
-    "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point", "Progress", "Purpose", "Range",
-    "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result", "Rmsprop", "SamplerSpec", "Seconds",
-    "Sgd", "SpaceSpec", "Study", "StudyPatch", "StudySpec", "StudyState", "TaskDefaults", "TaskOffer", "Text",
-    "TrainSpec", "Trial", "TrialRequest", "TrialState", "Worker", "now", "read_spec",
+    "AshaPruner", "Assignment", "Attempt", "Best", "Budget", "Catalog", "Comparison", "ComparisonResult",
+    "ComparisonSpec", "Confirm", "Confirmed", "Curve", "Direction", "Directive", "Divergence", "Duel", "EpochCounts",
+    "EpochProgress", "Fixed", "FreeJson", "HyperbandPruner", "Lease", "LeaseRequest", "Limits", "MedianPruner",
+    "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point",
+    "Progress", "Purpose", "Range", "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result",
+    "Rmsprop", "RungPruner", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Study", "StudyPatch", "StudySpec",
+    "StudyState", "TaskDefaults", "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "Worker",
+    "now", "read_spec",
 ]  # fmt: skip

@@ -8,8 +8,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ..errors import InvalidInput
 from ..frozen import Frozen, Natural, Positive, Real
-from ..union import UNTAGGED, either
+from ..union import either
 from .optimizers import AnyOptimizer, named
+from .pruners import AnyPruner, MedianPruner, NoPruner, RungPruner
 from .space import SpaceSpec
 from .text import FreeJson, Name, Text
 
@@ -43,26 +44,6 @@ class SamplerSpec(Frozen):
     """Suggestion n sees the results of trials 0..n-parallel. 8 for tpe; null (unlimited) for grid and random."""
 
 
-class NoPruner(Frozen):
-    """Every trial runs to its horizon."""
-
-    name: Literal["none"] = "none"
-
-
-class MedianPruner(Frozen):
-    """Stops a trial whose best value so far is worse than the median of earlier trials at the same epoch.
-
-    Trial n is compared with the trials before n - parallel + 1 that reached the epoch (8 where parallel is
-    unlimited), and waits until those have ended: so decisions do not depend on timing.
-    """
-
-    name: Literal["median"] = "median"
-    startup_trials: Natural = 5
-    """Nothing is stopped before this many trials can be compared with."""
-    startup_epochs: Natural = 0
-    """No trial is stopped before it finished this many epochs."""
-
-
 class Objective(Frozen):
     """What is best."""
 
@@ -94,12 +75,6 @@ class Limits(Frozen):
     trial_hours: Annotated[Real, Field(gt=0)] | None = None
 
 
-AnyPruner = Annotated[
-    NoPruner | MedianPruner,
-    Field(discriminator="name"),
-    UNTAGGED,
-    BeforeValidator(named, json_schema_input_type=dict | str),
-]
 NamedSampler = Annotated[SamplerSpec, BeforeValidator(named, json_schema_input_type=SamplerSpec | str)]
 
 
@@ -144,6 +119,11 @@ class StudySpec(Frozen):
             raise ValueError(f"`eval_every <= updates` must hold (got {self.eval_every} > {self.updates})")
         if self.updates is not None and self.eval_every is not None and self.updates / self.eval_every > 100_000:
             raise ValueError("a horizon has at most 100,000 reporting intervals; raise `eval_every`")
+        if isinstance(self.pruner, RungPruner) and self.pruner.min_epochs >= self.intervals:
+            raise ValueError(
+                f"`pruner.min_epochs` < the horizon must hold, or there is no rung "
+                f"(got {self.pruner.min_epochs} of {self.intervals} reporting intervals)"
+            )
         if self.task == EXTERNAL:
             if self.train is not None:
                 raise ValueError("`train` is refused for task external: your own loop owns it")
@@ -163,16 +143,39 @@ class StudySpec(Frozen):
         return {"updates": self.updates, "eval_every": self.eval_every}
 
     @property
+    def intervals(self) -> int:
+        """Reporting intervals ("epochs" inside) of the horizon."""
+        if self.epochs is not None:
+            return self.epochs
+        assert self.updates is not None
+        assert self.eval_every is not None
+        return -(-self.updates // self.eval_every)
+
+    @property
     def external(self) -> bool:
         """Whether the user's own loop trains it."""
         return self.task == EXTERNAL
 
     @property
     def window(self) -> int | None:
-        """Trial n is handed out once trials 0..n-window have ended; None = at once."""
-        if self.sampler.parallel is None and self.pruner.name != "none":
+        """Trial n is handed out once trials 0..n-window have ended; None = at once.
+
+        A rule that stops trials for good needs one, so that what it compares with does not depend on timing; trials
+        that wait at rungs need none: their arrivals are put in order.
+        """
+        if self.sampler.parallel is None and self.stops_for_good:
             return self.DEFAULT_PARALLEL
         return self.sampler.parallel
+
+    @property
+    def rungs(self) -> RungPruner | None:
+        """The pruner whose rungs trials wait at. None for an external study: its loops cannot be paused."""
+        return self.pruner if isinstance(self.pruner, RungPruner) and not self.external else None
+
+    @property
+    def stops_for_good(self) -> bool:
+        """Whether trials are stopped as they report, never to go on: by the median, or at an external loop's rungs."""
+        return isinstance(self.pruner, MedianPruner) or (isinstance(self.pruner, RungPruner) and self.external)
 
     @property
     def n_seeds(self) -> int:

@@ -121,6 +121,8 @@ class Outcome(NamedTuple):
     value: float | None
     params: dict[str, Any]
     origin: Origin
+    mark: int = 0
+    """The rung at which the value was measured, where it was not at the horizon."""
 
 
 class EpochProgress(Frozen):

@@ -48,7 +48,7 @@ def test_the_catalog_lists_every_registry(http) -> None:
     assert names["warmups"] == list(WARMUPS)
     assert names["optimizers"] == list(OPTIMIZERS)
     assert names["samplers"] == ["grid", "random", "tpe"]
-    assert names["pruners"] == ["none", "median"]
+    assert names["pruners"] == ["none", "median", "asha", "hyperband"]
     assert names["exports"] == list(TARGETS)
     for entries in catalog.values():
         assert all(entry["help"] and "\n" not in entry["help"] for entry in entries)
