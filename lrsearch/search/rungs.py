@@ -115,7 +115,7 @@ class Rungs:
         self._climbers[number].values[epoch] = value
 
     def end(self, number: int, state: TrialState, value: float | None) -> None:
-        """A trial's terminal state, and its value if it completed."""
+        """A trial's terminal state, and its value if it completed; what it reached before must be told already."""
         self._climbers[number].end = (state, value)
 
     def close(self) -> None:
@@ -136,6 +136,15 @@ class Rungs:
         climber = self._climbers[number]
         epochs, level = climber.ladder.epochs, climber.level
         return climber.horizon if climber.spared or level >= len(epochs) else min(epochs[level], climber.horizon)
+
+    def epochs(self, number: int) -> tuple[int, ...]:
+        """The finished epochs at which a trial meets its rungs."""
+        return self._climbers[number].ladder.epochs
+
+    def is_past(self, number: int, epoch: float) -> bool:
+        """Whether ``epoch`` is a rung that a trial waited at, and was promoted from."""
+        climber = self._climbers[number]
+        return not climber.spared and epoch in climber.ladder.epochs and epoch < self.until(number)
 
     @property
     def finished(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ..errors import Conflict
 from ..frozen import Frozen
-from ..search import Suggester
+from ..search import Rungs, Suggester
 from ..space import Space
 from ..store import Store, Transaction
 from ..study import TERMINAL, Outcome, Study, TaskOffer
@@ -47,17 +47,25 @@ class _Warm:
     created_at: datetime
     space: Space
     suggester: Suggester
+    rungs: Rungs | None = None
+    promoted: list[int] = field(default_factory=list)
+    """Promotions that the store has not been told of yet."""
+    begun_at: tuple[Transaction, int] | None = None
+    """When all trials of the store were on the rungs."""
     settled: list[Outcome] = field(default_factory=list)
     _read: tuple[Transaction, int, list[Outcome]] | None = None
 
     def history(self, tx: Transaction, name: str) -> list[Outcome]:
-        """Every trial by number; only what may have changed since the last call is read."""
+        """Every trial by number; only what may have changed since the last call is read.
+
+        Where trials wait at rungs, it is the rungs that know what became of them: states and values here may be old.
+        """
         if self._read is not None and self._read[0] is tx and self._read[1] == tx.trials.n_writes:
             return self._read[2]
         recent = tx.trials.outcomes(name, start=len(self.settled))
         history = [*self.settled, *recent]
         for outcome in recent:
-            if outcome.state not in TERMINAL:
+            if outcome.state not in TERMINAL and self.suggester.spec.rungs is None:
                 break
             self.settled.append(outcome)
         self._read = (tx, tx.trials.n_writes, history)

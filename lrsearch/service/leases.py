@@ -10,7 +10,6 @@ from datetime import timedelta
 from ..store import LeaseRow, Transaction
 from ..study import Assignment, Lease, LeaseRequest, Study, StudyState, Trial, Worker
 from ..tasks.catalog import CATALOG
-from ..trajectory import n_intervals
 from .standing import seeds_for
 from .studies import Studies, new_trial
 
@@ -122,7 +121,7 @@ class Leases(Studies):
         tx.leases.delete(lease)
         for name, number in held:
             trial = tx.trials.get(name, number)
-            if trial.purpose is None or not lost(trial):
+            if trial.purpose is None or trial.state == "waiting" or not lost(trial):
                 continue
             trial = trial.model_copy(update={"lost": trial.lost + 1})
             if trial.lost < self.settings.max_lost:
@@ -199,6 +198,7 @@ class Leases(Studies):
         busy = tx.trials.running_keys(study.comparison) if study.comparison is not None else set()
         if study.state == "queued":
             study = tx.studies.change(study.name, state="running", started_at=study.started_at or tx.now())
+        self._decide(tx, study)
         free = tx.trials.to_hand_out(study.name, limit=wanted + len(busy) + max(first, default=0))
         for trial in sorted(free, key=lambda trial: (trial.number not in first, trial.number)):
             if len(assignments) < wanted and not self._must_wait(tx, study, trial, busy):
@@ -220,7 +220,7 @@ class Leases(Studies):
         """Whether another worker trains the very same curve for this comparison, or a pruner must see more first."""
         if trial.plan_key is not None and trial.plan_key in busy:
             return True
-        if study.spec.pruner.name == "none" or trial.purpose != "trial":
+        if not study.spec.stops_for_good or trial.purpose != "trial":
             return False
         return not self._sampler(study).suggester.can_suggest(trial.number, self._history(tx, study))
 
@@ -229,10 +229,10 @@ class Leases(Studies):
         warm = self._sampler(study)
         history = warm.history(tx, study.name)
         number = len(history)
-        if not (self._room(tx, study, history) and warm.suggester.can_suggest(number, history)):
+        if not self._room(tx, study, history) or (shown := self._shown(tx, study, history)) is None:
             return None
         with self._suggesting():
-            params = warm.suggester.suggest(number, history)
+            params = warm.suggester.suggest(number, shown)
         if params is None:
             return None
         return new_trial(study, number, params, warm.space.schedule(params), created_at=tx.now())
@@ -260,5 +260,5 @@ class Leases(Studies):
             recipe=study.spec.recipe(),
             schedule=trial.schedule,
             params=trial.params,
-            until_epoch=n_intervals(trial.schedule, study.updates_per_epoch),
+            until_epoch=self._until(tx, study, trial),
         )

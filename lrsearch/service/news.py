@@ -11,7 +11,8 @@ from ..errors import InvalidInput
 from ..store import Added
 from ..study import EpochCounts, Point, Report, Result, Study, Trial
 from ..trajectory import n_intervals
-from .standing import mean_metrics, mean_of, seeds_for
+from .means import mean_metrics, mean_of
+from .standing import seeds_for
 
 
 class Refused(Exception):

@@ -25,8 +25,9 @@ from ..study import (
 )
 from ..trajectory import n_intervals
 from .leases import Leases
+from .means import mean_metrics, mean_of
 from .news import News, Refused, changed, completion, follow, placed, rounds
-from .standing import ended, mean_metrics, mean_of, seeds_for
+from .standing import ended, seeds_for
 
 
 class Reports(Leases):
@@ -60,8 +61,14 @@ class Reports(Leases):
             directives += stopped
             gone = {(directive.study, directive.trial) for directive in stopped}
             kept = [trial for trial in held if (trial.study, trial.number) not in gone]
+            reported = {(report.study, report.trial) for report in request.reports}
+            directives += self._rung_directives(tx, kept, reported)
             hold = row.hold if request.hold is None else request.hold
-            fresh, recipe = self._hand_out(tx, row, hold - len(kept), recipe=row.recipe if kept else "")
+            busy = [trial for trial in kept if trial.state != "waiting"]
+            fresh, recipe = self._hand_out(tx, row, hold - len(busy), recipe=row.recipe if kept else "")
+            if kept and not (busy or fresh):
+                fresh, recipe, parted = self._change_recipe(tx, row, hold, kept)
+                directives += parted
             row = self._renewed(tx, row, hold, recipe)
             return ReportAnswer(
                 expires_at=row.expires_at,
@@ -70,6 +77,18 @@ class Reports(Leases):
                 rejected=tuple(rejected),
                 study_state=self._state_of(tx, row),
             )
+
+    def _change_recipe(
+        self, tx: Transaction, row: LeaseRow, hold: int, waiting: Sequence[HeldTrial]
+    ) -> tuple[list[Assignment], str, list[Directive]]:
+        """A lease whose trials all wait may work on another recipe: it parts with them then."""
+        fresh, recipe = self._hand_out(tx, row, hold)
+        if not fresh:
+            return [], row.recipe, []
+        for trial in waiting:
+            tx.trials.change(trial.study, trial.number, lease=None)
+        why = "its worker goes on with another recipe"
+        return fresh, recipe, [Directive(study=it.study, trial=it.number, do="stop", why=why) for it in waiting]
 
     def _renewed(self, tx: Transaction, row: LeaseRow, hold: int, recipe: str) -> LeaseRow:
         """The lease with its time renewed; written only where it changes or a tenth of its time has gone."""
@@ -98,7 +117,7 @@ class Reports(Leases):
                 directives += self._stop_long(tx, study, trial)
             if trial.purpose is not None and study.state != "paused":
                 continue
-            changes = {"state": "queued"} if trial.purpose == "trial" else {}
+            changes = {"state": "queued"} if trial.state == "running" and trial.purpose == "trial" else {}
             tx.trials.change(trial.study, trial.number, lease=None, **changes)
             why = "paused" if trial.purpose is not None else "pruned" if trial.state == "pruned" else "cancelled"
             directives.append(Directive(study=trial.study, trial=trial.number, do="stop", why=why))
@@ -157,6 +176,10 @@ class Reports(Leases):
         seeds = seeds_for(study, trial)
         end = n_intervals(trial.schedule, study.updates_per_epoch)
         points = [placed(study, trial, seeds, end, point) for point in report.points]
+        if study.spec.rungs is not None and points:
+            until, furthest = self._until(tx, study, trial), max(point.epoch or 0 for point in points)
+            if furthest > until:
+                raise Refused(f"epoch {furthest} lies beyond until_epoch = {until}")
         last = self._last(tx, study, trial, seeds)
         before = {seed: last[seed].epoch or 0 if seed in last else 0 for seed in seeds}
         new = all((point.epoch or 0) > before[point.seed or 0] for point in points)
@@ -187,6 +210,11 @@ class Reports(Leases):
                 last = tx.points.last(study.name, news.trial.number, purpose="trial", seeds=news.seeds)
                 ending = {"state": "pruned", "metrics": mean_metrics(list(last.values()))}
                 directives.append(Directive(study=study.name, trial=news.trial.number, do="stop", why="pruned"))
+            if ending is None and (arrival := self._at_rung(tx, study, news.trial, news.last)) is not None:
+                if arrival["state"] == "waiting":
+                    itself.update(arrival)
+                else:
+                    ending = arrival
             if ending is not None:
                 itself.update(ended(tx) | ending)
         tx.trials.change_all(study.name, zip([news.trial for news in taken], changes, strict=True))

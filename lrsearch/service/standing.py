@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 from ..store import Transaction
-from ..study import ENDED, Best, Confirmed, Outcome, Point, Progress, Seconds, Study, Trial
-from .ground import Ground
+from ..study import ENDED, Best, Confirmed, Point, Progress, Seconds, Study, Trial
+from .means import mean_metrics, mean_of
+from .rungs import Climbing
 
 BUDGET_SPENT = "the study's budget was spent before this trial began"
 TOO_MANY_FAILURES = "{count} trials in a row failed, the last one with: {error}"
 
 
-class Standing(Ground):
+class Standing(Climbing):
     """Progress, best and the steps of a study towards its end."""
 
     def _standing(self, tx: Transaction, study: Study) -> Study:
@@ -51,43 +50,13 @@ class Standing(Ground):
             baseline = (min if minimize else max)(values, default=None)
         return [best_of(study, trial, baseline) for trial in leaders]
 
-    def _spent(self, tx: Transaction, study: Study) -> bool:
-        """Whether the epochs or hours of the budget are used up."""
-        budget = study.spec.budget
-        if budget.epochs is not None and tx.trials.epochs(study.name).trained >= budget.epochs:
-            return True
-        limit = timedelta(hours=budget.hours) if budget.hours is not None else None
-        return limit is not None and study.started_at is not None and tx.now() - study.started_at >= limit
-
-    def _room(self, tx: Transaction, study: Study, history: Sequence[Outcome]) -> bool:
-        """Whether the budget allows one more trial to train; imported ones do not count.
-
-        A budget of epochs alone bounds the trials too: those whose epochs are all shared would never use it up.
-        """
-        budget = study.spec.budget
-        trials = budget.trials if budget.trials is not None else budget.epochs
-        counted = sum(outcome.origin != "imported" for outcome in history)
-        return (trials is None or counted < trials) and not self._spent(tx, study)
-
-    def _more_to_suggest(self, tx: Transaction, study: Study, history: Sequence[Outcome]) -> bool:
-        return self._room(tx, study, history) and not self._grid_is_done(study, history)
-
-    def _grid_is_done(self, study: Study, history: Sequence[Outcome]) -> bool:
-        cells = self._sampler(study).space.n_cells
-        if study.spec.sampler.name != "grid" or cells is None:
-            return False
-        return sum(outcome.origin == "sampler" for outcome in history) >= cells
-
-    def _history(self, tx: Transaction, study: Study) -> list[Outcome]:
-        """Every trial by number; called under the study's lock only."""
-        return self._sampler(study).history(tx, study.name)
-
     def _advance(self, tx: Transaction, study: Study) -> None:
         """Take a running study as far as it goes without new training: confirm, test, end."""
         if study.state != "running" or not study.resolved:
             return
         if self._spent(tx, study):
             self._drop_queued(tx, study)
+        self._decide(tx, study)
         if self._more_to_suggest(tx, study, self._history(tx, study)) or tx.trials.open_work(study.name):
             return
         if not tx.trials.leaders(study.name, minimize=study.spec.minimize, top=1):
@@ -198,20 +167,6 @@ def seeds_for(study: Study, trial: Trial) -> list[int]:
     if trial.purpose == "confirm" and study.spec.confirm is not None:
         return [seeds[-1] + 1 + extra for extra in range(study.spec.confirm.seeds)]
     return seeds
-
-
-def mean_of(values: Sequence[float | None]) -> float | None:
-    """The mean; None where a value is missing or was not finite."""
-    finite = [value for value in values if value is not None]
-    return math.fsum(finite) / len(values) if values and len(finite) == len(values) else None
-
-
-def mean_metrics(points: Sequence[Point]) -> dict[str, float | None]:
-    """Each metric's mean over the seeds' points."""
-    if len(points) == 1:
-        return dict(points[0].metrics)
-    names = dict.fromkeys(name for point in points for name in point.metrics)
-    return {name: mean_of([point.metrics.get(name) for point in points]) for name in names}
 
 
 def best_of(study: Study, trial: Trial, baseline_value: float | None) -> Best:

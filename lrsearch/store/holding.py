@@ -23,12 +23,15 @@ _FREE = (
 )
 _HELD = select(
     TRIALS.c.study, TRIALS.c.number, TRIALS.c.state, TRIALS.c.purpose, TRIALS.c.heard, TRIALS.c.attempts,
-    TRIALS.c.started_at,
+    TRIALS.c.started_at, TRIALS.c.epochs_trained - TRIALS.c.epochs_repeated + TRIALS.c.epochs_shared,
 ).where(TRIALS.c.lease == bindparam("its_lease"))  # fmt: skip
 
 
 class HeldTrial(NamedTuple):
-    """What every report looks at of a trial that a lease holds; fields as ``Trial``'s."""
+    """What every report looks at of a trial that a lease holds; fields as ``Trial``'s.
+
+    ``epochs`` are those reported, each counted once, over all seeds.
+    """
 
     study: str
     number: int
@@ -37,6 +40,7 @@ class HeldTrial(NamedTuple):
     heard: int
     attempts: int
     started_at: datetime | None
+    epochs: int
 
 
 class Holding(TrialRows):

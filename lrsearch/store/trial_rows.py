@@ -87,10 +87,11 @@ def trial_of(row: Row[*tuple[Any, ...]]) -> Trial:
     fields: dict[str, Any] = {name: columns[name] for name in PLAIN}
     fields["epochs"] = EpochCounts(**{kind: columns[f"epochs_{kind}"] for kind in EpochCounts.model_fields})
     fields["params"] = from_json(columns["params"])
-    fields["schedule"] = _schedule(columns["schedule"])
+    fields["schedule"] = schedule_of(columns["schedule"])
     return Trial.model_validate(fields | from_json(columns["rest"]))
 
 
 @lru_cache(maxsize=4096)
-def _schedule(text: str) -> Schedule:
+def schedule_of(text: str) -> Schedule:
+    """A schedule from its column."""
     return Schedule.model_validate(from_json(text))

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import InvalidInput, NotFound
 from ..study import Page, Trial
 from . import cursors
+from .climbing import Climbing
 from .columns import from_json, to_json
 from .fields import checked
 from .holding import Holding
@@ -31,7 +32,7 @@ _REST = select(TRIALS.c.rest).where(_ITS).with_for_update()
 _CHANGE = update(TRIALS).where(_ITS)
 
 
-class Trials(Tally, Holding):
+class Trials(Tally, Holding, Climbing):
     """The verbs on trials; all take the study's name first."""
 
     def add(self, study: str, trials: Sequence[Trial]) -> None:

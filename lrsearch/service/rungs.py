@@ -1,0 +1,160 @@
+"""Rungs in the service: who waits, who goes on, and how their workers are told."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
+
+from ..search import Rungs, ladder
+from ..store import HeldTrial, Transaction
+from ..study import TERMINAL, Directive, Outcome, Point, Study, Trial
+from ..trajectory import n_intervals
+from .budgets import Budgets
+from .means import mean_of
+
+
+class Climbing(Budgets):
+    """Trials that wait at rungs.
+
+    The pipeline of ``lrsearch.search.Rungs`` is kept in memory and fed from the store, which alone is the truth: after
+    a restart, or where another service has stored something, it is brought forward by what the store holds, and comes
+    to the same decisions.
+    """
+
+    def _until(self, tx: Transaction, study: Study, trial: Trial) -> int:
+        """The reporting intervals to which a trial's open work goes for now: its next rung, or its horizon."""
+        if study.spec.rungs is None or trial.purpose != "trial":
+            return n_intervals(trial.schedule, study.updates_per_epoch)
+        return self._rungs(tx, study).until(trial.number)
+
+    def _rungs(self, tx: Transaction, study: Study) -> Rungs:
+        """The study's rungs, with every trial that has begun; called under the study's lock only."""
+        pruner = study.spec.rungs
+        assert pruner is not None
+        warm = self._sampler(study)
+        if warm.rungs is not None and warm.begun_at == (tx, tx.trials.n_writes):
+            return warm.rungs
+        more = self._more_to_suggest(tx, study, self._history(tx, study))
+        new = tx.trials.begun(study.name, start=0 if warm.rungs is None else len(warm.rungs))
+        if warm.rungs is not None and warm.rungs.closed and (more or new):
+            # a larger budget: what followed from the end of arrivals is not what follows now
+            warm.rungs = None
+            return self._rungs(tx, study)
+        fresh = warm.rungs is None
+        rungs = warm.rungs = warm.rungs or Rungs(pruner.reduction_factor, study.spec.minimize)
+        epochs: set[int] = set()
+        for number, origin, schedule in new:
+            its = ladder(pruner, number, schedule, study.updates_per_epoch)
+            epochs.update(its.epochs)
+            rungs.begin(its, n_intervals(schedule, study.updates_per_epoch), spared=origin == "baseline")
+        if not more:
+            rungs.close()
+        if fresh:
+            self._tell_all(tx, study, rungs, epochs)
+            warm.promoted = rungs.advance()
+        warm.begun_at = (tx, tx.trials.n_writes)
+        return rungs
+
+    @staticmethod
+    def _tell_all(tx: Transaction, study: Study, rungs: Rungs, epochs: Iterable[int]) -> None:
+        """Tell new rungs what the store knows."""
+        for (number, epoch), values in tx.trials.values_at(study.name, epochs).items():
+            if len(values) == study.spec.n_seeds:
+                rungs.tell(number, epoch, mean_of(values))
+        for number, stand in tx.trials.stands(study.name).items():
+            if stand.state in TERMINAL:
+                rungs.end(number, stand.state, stand.value)
+
+    def _decide(self, tx: Transaction, study: Study) -> None:
+        """Take the arrivals that the store holds, let go on whoever is promoted, and prune where nobody will be."""
+        if study.spec.rungs is None or study.state != "running":
+            return
+        warm = self._sampler(study)
+        rungs = self._rungs(tx, study)
+        warm.promoted += rungs.advance()
+        while self._tell_news(tx, study, rungs):
+            warm.promoted += rungs.advance()
+        self._let_go_on(tx, study, rungs, list(dict.fromkeys(warm.promoted)))
+        warm.promoted = []
+        if rungs.finished:
+            tx.trials.prune_waiting(study.name, tx.now())
+
+    @staticmethod
+    def _tell_news(tx: Transaction, study: Study, rungs: Rungs) -> bool:
+        """Tell what the store knows of the trials that are waited for; whether it was anything."""
+        wanted = rungs.wanted()
+        n_seeds = study.spec.n_seeds
+        stands = tx.trials.stands(study.name, [number for number, _ in wanted])
+        ended = [number for number, stand in stands.items() if stand.state in TERMINAL]
+        asked = {(number, epoch) for number, epoch in wanted if stands[number].epochs >= epoch * n_seeds}
+        asked |= {(number, epoch) for number in ended for epoch in rungs.epochs(number)}
+        known = {}
+        if asked:
+            epochs, numbers = {epoch for _, epoch in asked}, sorted({number for number, _ in asked})
+            known = tx.trials.values_at(study.name, epochs, numbers)
+        told = [key for key in sorted(asked) if len(known.get(key, ())) == n_seeds]
+        for number, epoch in told:
+            rungs.tell(number, epoch, mean_of(known[number, epoch]))
+        for number in ended:
+            rungs.end(number, stands[number].state, stands[number].value)
+        return bool(ended or any(epoch in rungs.epochs(number) for number, epoch in told))
+
+    @staticmethod
+    def _let_go_on(tx: Transaction, study: Study, rungs: Rungs, promoted: Sequence[int]) -> None:
+        """Promoted trials run again with the lease that holds them, or are handed out anew where there is none."""
+        stands = tx.trials.stands(study.name, promoted)
+        for number in promoted:
+            if stands[number].state == "waiting":
+                trial = tx.trials.get(study.name, number)
+                if stands[number].epochs < rungs.until(number) * study.spec.n_seeds:
+                    tx.trials.change(study.name, trial, state="running" if trial.lease is not None else "queued")
+
+    def _at_rung(self, tx: Transaction, study: Study, trial: Trial, last: Mapping[int, Point]) -> dict[str, Any] | None:
+        """How a trial changes that has come to where it waits; ``last`` is each seed's newest point."""
+        if study.spec.rungs is None or trial.purpose != "trial":
+            return None
+        until, metric = self._until(tx, study, trial), study.spec.objective.metric or ""
+        if until == n_intervals(trial.schedule, study.updates_per_epoch):
+            return None
+        newest = [last.get(seed) for seed in study.spec.seeds()]
+        if any(point is None or (point.epoch or 0) < until for point in newest):
+            return None
+        if any(point is not None and metric not in point.metrics for point in newest):
+            return {"state": "failed", "error": f"the metric `{metric}` was not reported at epoch {until}"}
+        return {"state": "waiting"}
+
+    def _rung_directives(
+        self, tx: Transaction, held: Sequence[HeldTrial], reported: Container[tuple[str, int]]
+    ) -> list[Directive]:
+        """What a lease is to do with its trials that have come to a rung.
+
+        ``wait`` answers the report that brought a trial there; ``continue`` is repeated until the trial has reported
+        an epoch beyond the rung, so that a lost answer does no harm.
+        """
+        directives = []
+        for trial in held:
+            study = tx.studies.get(trial.study)
+            if study.spec.rungs is None or trial.purpose != "trial" or trial.heard < trial.attempts:
+                continue
+            rungs, epoch = self._rungs(tx, study), trial.epochs / study.spec.n_seeds
+            if trial.state == "waiting" and (trial.study, trial.number) in reported:
+                why = f"at the rung of {epoch:g} epochs"
+                directives.append(Directive(study=trial.study, trial=trial.number, do="wait", why=why))
+            elif trial.state == "running" and rungs.is_past(trial.number, epoch):
+                until = rungs.until(trial.number)
+                promoted = Directive(
+                    study=trial.study, trial=trial.number, do="continue", why="promoted", until_epoch=until
+                )
+                directives.append(promoted)
+        return directives
+
+    def _shown(self, tx: Transaction, study: Study, history: list[Outcome]) -> list[Outcome] | None:
+        """The history as the next suggestion sees it; None while what it depends on is not known yet."""
+        number = len(history)
+        if study.spec.rungs is None:
+            return history if self._sampler(study).suggester.can_suggest(number, history) else None
+        if study.spec.window is None:
+            return history
+        last = number - study.spec.window
+        rungs = self._rungs(tx, study)
+        return rungs.seen(history, last) if last < 0 or rungs.settled(last) else None
