@@ -18,7 +18,6 @@ from .lease import (
     Worker,
 )
 from .optimizers import OPTIMIZERS, Adagrad, Adam, AdamW, AnyOptimizer, OptimizerSpec, Ranger, Rmsprop, Sgd
-from .optimizers import OPTIMIZERS, Adam, AdamW, AnyOptimizer, OptimizerSpec, Sgd
 from .pruners import AshaPruner, HyperbandPruner, MedianPruner, NoPruner, RungPruner
 from .space import Fixed, Range, SpaceSpec
 from .spec import (
