@@ -1,9 +1,10 @@
 """Searching: the next params of a study, when to stop a trial, and which of two samplers is better."""
 
 from .comparison import Finish, judge
+from .halving import falls_behind
 from .ladder import budget_share, ladder
 from .median import stops
 from .rungs import Rungs
 from .suggester import Suggester
 
-__all__ = ["Finish", "Rungs", "Suggester", "budget_share", "judge", "ladder", "stops"]
+__all__ = ["Finish", "Rungs", "Suggester", "budget_share", "falls_behind", "judge", "ladder", "stops"]

@@ -250,10 +250,11 @@ class Reports(Leases):
 
     def _pruned_at(self, tx: Transaction, study: Study, news: News) -> int | None:
         """The first epoch not judged before at which the pruner stops the trial, in order of epochs."""
-        pruner, trial = study.spec.pruner, news.trial
-        if not isinstance(pruner, MedianPruner) or trial.origin == "baseline":
+        spec, trial = study.spec, news.trial
+        if not spec.stops_for_good or trial.origin == "baseline":
             return None
-        assert study.spec.window is not None
+        assert spec.window is not None
+        before = trial.number - spec.window + 1
         by_epoch = tx.points.objective(study.name, trial.number)
         own: list[float | None] = []
         for epoch in range(1, n_intervals(trial.schedule, study.updates_per_epoch)):
@@ -263,9 +264,11 @@ class Reports(Leases):
             own.append(mean_of([values[seed] for seed in news.seeds]))
             if epoch <= news.done:
                 continue
-            before = trial.number - study.spec.window + 1
-            others = [value for _, value in tx.points.objective_at(study.name, epoch, before=before)]
-            if stops(pruner, study.spec.minimize, own, others):
+            if isinstance(spec.pruner, MedianPruner):
+                others = [value for _, value in tx.points.objective_at(study.name, epoch, before=before)]
+                if stops(spec.pruner, spec.minimize, own, others):
+                    return epoch
+            elif self._falls_behind(tx, study, trial, (epoch, own[-1]), before):
                 return epoch
         return None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..search import Rungs, ladder
+from ..search import Rungs, falls_behind, ladder
 from ..store import HeldTrial, Transaction
-from ..study import TERMINAL, Directive, Outcome, Point, Study, Trial
+from ..study import TERMINAL, Directive, Outcome, Point, RungPruner, Study, Trial
 from ..trajectory import n_intervals
 from .budgets import Budgets
 from .means import mean_of
@@ -122,6 +122,33 @@ class Climbing(Budgets):
         if any(point is not None and metric not in point.metrics for point in newest):
             return {"state": "failed", "error": f"the metric `{metric}` was not reported at epoch {until}"}
         return {"state": "waiting"}
+
+    @staticmethod
+    def _falls_behind(tx: Transaction, study: Study, trial: Trial, at: tuple[int, float | None], before: int) -> bool:
+        """Whether a rung stops an external trial for good.
+
+        ``at`` is the epoch and the trial's value there; it is compared with the trials numbered below ``before``.
+        """
+        epoch, own = at
+        pruner = study.spec.pruner
+        assert isinstance(pruner, RungPruner)
+        its = ladder(pruner, trial.number, trial.schedule, study.updates_per_epoch)
+        if epoch not in its.epochs:
+            return False
+        rungs: dict[int, int] = {}
+        for number, _, schedule in tx.trials.begun(study.name, start=0):
+            if number < before:
+                theirs = ladder(pruner, number, schedule, study.updates_per_epoch)
+                if theirs.bracket == its.bracket:
+                    rungs[number] = theirs.epochs[its.epochs.index(epoch)]
+        values = tx.trials.values_at(study.name, rungs.values(), list(rungs))
+        stands = tx.trials.stands(study.name, list(rungs))
+        others = [
+            mean_of(values.get(place, (None,)))
+            for place in rungs.items()
+            if place in values or stands[place[0]].state == "diverged"
+        ]
+        return falls_behind(pruner, study.spec.minimize, own, others)
 
     def _rung_directives(
         self, tx: Transaction, held: Sequence[HeldTrial], reported: Container[tuple[str, int]]

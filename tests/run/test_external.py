@@ -253,3 +253,28 @@ def test_only_external_studies_are_looped_over(verbs: Verbs) -> None:
     verbs.create(StudySpec.read({"name": "trained", "task": "least-squares", "epochs": 2, "space": {"family": "step"}}))
     with pytest.raises(InvalidInput, match="external"):
         trials(verbs, "trained")
+
+
+@pytest.mark.parametrize("pruner", ["asha", {"name": "hyperband", "compare": "same-phase"}])
+def test_rungs_stop_a_loop_for_good(service: Service, external: Make, pruner: Any) -> None:
+    """A loop cannot be paused: at a rung it goes on or is pruned, whoever else is at work."""
+    ends = []
+    for name, n_workers in (("own", 1), ("others", 3)):
+        service.create(external(name=name, pruner=pruner, epochs=9, budget={"trials": 40}))
+
+        def work(name: str = name) -> None:
+            for trial in trials(service, name, worker=f"{name}-{threading.get_ident()}"):
+                with trial:
+                    train(trial)
+
+        threads = [threading.Thread(target=work) for _ in range(n_workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        items = service.trials(name, limit=100).items
+        ends.append([(trial.params, trial.state, trial.value, trial.epochs.trained) for trial in items])
+    assert ends[0] == ends[1]
+    states = [state for _, state, _, _ in ends[0]]
+    assert set(states) == {"completed", "pruned"}
+    assert 4 < states.count("completed") < 36

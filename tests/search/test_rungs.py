@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrsearch.schedules import Schedule
-from lrsearch.search import Rungs, ladder
+from lrsearch.search import Rungs, falls_behind, ladder
 from lrsearch.search.ladder import Ladder, bracket_of, decay_done, n_rungs
 from lrsearch.study import AshaPruner, HyperbandPruner, Outcome, RungPruner
 
@@ -336,3 +336,22 @@ def test_about_one_of_reduction_factor_goes_on():
     rungs.advance()
     goes_on = sum(rungs.until(number) > 1 for number in range(20_000))
     assert 20_000 / 3 <= goes_on <= 20_000 / 3 + 4 * 20_000**0.5
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "stopped"),
+    [
+        (9.0, [1.0], False),  # fewer than reduction_factor trials
+        (9.0, [1.0, 2.0], True),
+        (0.5, [1.0, 2.0], False),
+        (1.0, [1.0, 2.0], False),  # a tie goes to the newcomer
+        (1.5, [1.0, 2.0, 3.0, 4.0, 5.0], False),  # the second of six
+        (2.5, [1.0, 2.0, 3.0, 4.0, 5.0], True),
+        (9.0, [None, None], False),
+        (None, [1.0], True),
+    ],
+)
+def test_a_trial_that_cannot_wait_is_stopped(own: float | None, others: list[float | None], stopped: bool):
+    assert falls_behind(AshaPruner(), True, own, others) is stopped
+    mirrored = [None if value is None else -value for value in others]
+    assert falls_behind(AshaPruner(), False, None if own is None else -own, mirrored) is stopped
