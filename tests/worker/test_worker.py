@@ -315,3 +315,25 @@ def test_real_models_too(service: Service, spec: Make, worker: Make, values: Mak
     assert best.test is not None
     assert best.test["test_accuracy"] is not None
     assert best.value == min(value for value in values("s").values() if value is not None)
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
+def test_a_pruned_study_repeats_whoever_trains_it(service: Service, spec: Make, pruner: str) -> None:
+    known = {"least-squares": LeastSquares}
+    found = []
+    for number, lanes in enumerate([(None,), (1,), (2, 7)]):
+        name = f"{pruner}-{number}"
+        service.create(spec(name=name, epochs=18, pruner=pruner, budget={"trials": 30}))
+        workers = [
+            Worker(service, Trainer(known, PrefixStore(), "cpu", lanes=most), study=name, name=f"{name}-{place}")
+            for place, most in enumerate(lanes)
+        ]
+        threads = [in_thread(one) for one in workers]
+        for thread in threads:
+            thread.join(60)
+        study = service.study(name)
+        assert study.state == "completed"
+        trials = service.trials(name, limit=100).items
+        found.append([(trial.number, trial.state, trial.value, trial.metrics, trial.schedule) for trial in trials])
+        assert {trial.state for trial in trials} == {"completed", "pruned"}
+    assert found[0] == found[1] == found[2]
