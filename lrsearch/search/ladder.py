@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -43,9 +44,7 @@ def ladder(pruner: RungPruner, number: int, schedule: Schedule, updates_per_epoc
     bracket = bracket_of(number, depth, pruner.reduction_factor) if isinstance(pruner, HyperbandPruner) else 0
     marks = epochs = tuple(pruner.min_epochs * pruner.reduction_factor**k for k in range(bracket, depth))
     if pruner.compare == "same-phase":
-        done = decay_done(schedule, updates_per_epoch)
-        # the slack keeps machines with other last bits in `pow` at the same epoch
-        epochs = tuple(int(np.searchsorted(done, mark / end - 1e-9)) + 1 for mark in marks)
+        epochs = at_shares(decay_done(schedule, updates_per_epoch), [mark / end for mark in marks])
     return Ladder(bracket, epochs, marks)
 
 
@@ -71,12 +70,22 @@ def decay_done(schedule: Schedule, updates_per_epoch: int | None) -> FloatArray:
     end = n_intervals(schedule, updates_per_epoch)
     ends = [interval_bounds(schedule, updates_per_epoch, epoch)[1] - 1 for epoch in range(1, end + 1)]
     after_warmup = np.maximum(ends, schedule.clock(updates_per_epoch).warmup)
-    fallen = schedule.initial_lr - schedule.lr(after_warmup, updates_per_epoch)
-    fallen = np.maximum.accumulate(np.maximum(fallen, 0.0))
-    if fallen[-1] <= 1e-12 * schedule.initial_lr:
-        fallen = np.arange(1, end + 1, dtype=np.float64)
+    return shares_of(schedule.lr(after_warmup, updates_per_epoch), schedule.initial_lr)
+
+
+def shares_of(rates: FloatArray, peak: float) -> FloatArray:
+    """The share of the decay done at each of ``rates``, those at the ends of the epochs (in the warm-up: ``peak``)."""
+    fallen = np.maximum.accumulate(np.maximum(peak - rates, 0.0))
+    if fallen[-1] <= 1e-12 * peak:
+        fallen = np.arange(1, len(rates) + 1, dtype=np.float64)
     done: FloatArray = fallen / fallen[-1]
     return done
+
+
+def at_shares(done: FloatArray, shares: Sequence[float]) -> tuple[int, ...]:
+    """The first epoch, from 1, that ends with so much done, for each of ``shares``."""
+    # the slack keeps machines with other last bits in `pow` at the same epoch
+    return tuple(int(np.searchsorted(done, share - 1e-9)) + 1 for share in shares)
 
 
 def bracket_of(number: int, depth: int, reduction_factor: int) -> int:
