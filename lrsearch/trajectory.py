@@ -55,10 +55,9 @@ def first_key(recipe: Mapping[str, Any], seed: int) -> str:
 
 def next_key(key: str, interval_controls: FloatArray) -> str:
     """The key one interval further."""
-    link = hashlib.blake2b(bytes.fromhex(key), digest_size=16)
-    link.update(repr(interval_controls.shape).encode())
-    link.update(np.ascontiguousarray(interval_controls, dtype="<f8").tobytes())
-    return link.hexdigest()
+    shape = b"%d, %d" % interval_controls.shape
+    controls = np.ascontiguousarray(interval_controls, dtype="<f8").tobytes()
+    return hashlib.blake2b(b"%b(%b)%b" % (bytes.fromhex(key), shape, controls), digest_size=16).hexdigest()
 
 
 class Plan:
@@ -87,18 +86,25 @@ class Plan:
         ``epoch`` counts from 1; rates keep 44 bits of mantissa, as ``rounded``.
         """
         number, position = divmod(epoch - 1, self._at_once)
+        return self._rates(number)[position * self._interval : (position + 1) * self._interval]
+
+    def _rates(self, number: int) -> FloatArray:
+        """The controls of the ``number``-th block of intervals."""
         if self._block[0] != number:
             first, _ = self.bounds(number * self._at_once + 1)
             _, end = self.bounds((number + 1) * self._at_once)
             rates = self.schedule.lr(np.arange(first, end), self._updates_per_epoch)
             self._block = (number, rounded(rates)[:, None])
-        return self._block[1][position * self._interval : (position + 1) * self._interval]
+        return self._block[1]
 
     def keys(self, start: str, n_epochs: int | None = None) -> list[str]:
         """The keys of the trajectory that begins at ``start``: after 0, 1, ... ``n_epochs`` (all) intervals."""
+        n_epochs = self.n_epochs if n_epochs is None else n_epochs
         keys = [start]
-        for epoch in range(1, (self.n_epochs if n_epochs is None else n_epochs) + 1):
-            keys.append(next_key(keys[-1], self.controls(epoch)))
+        for first in range(0, n_epochs, self._at_once):
+            rates = self._rates(first // self._at_once)
+            for epoch in range(min(self._at_once, n_epochs - first)):
+                keys.append(next_key(keys[-1], rates[epoch * self._interval : (epoch + 1) * self._interval]))
         return keys
 
 

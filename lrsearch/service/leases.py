@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from ..store import LeaseRow, Transaction
+from ..store import Free, LeaseRow, Transaction
 from ..study import Assignment, Lease, LeaseRequest, Study, StudyState, Trial, Worker
 from ..tasks.catalog import CATALOG
+from .dealing import Dealing, recipe_text
 from .standing import seeds_for
-from .studies import Studies, new_trial
 
 LOST_TOO_OFTEN = "the workers that held it were lost {times} times; the last one was {worker}"
 
 
 GIVEN = ("lease", "attempts", "worker", "state", "started_at")
 """The fields of a trial that change when it is handed out."""
+MOST_FREE = 10_000
+"""At most so many trials are looked at to choose from."""
 
 
-class Leases(Studies):
+class Leases(Dealing):
     """Handing out work."""
 
     def lease(self, request: LeaseRequest, *, owner: str = "local") -> Lease:
@@ -168,7 +169,7 @@ class Leases(Studies):
             study = self._ready(tx, row, name)
             if study is None:
                 continue
-            its_recipe = json.dumps(study.spec.recipe(), sort_keys=True)
+            its_recipe = recipe_text(study)
             if recipe and its_recipe != recipe:
                 continue
             own = [number for study_name, number in first if study_name == name]
@@ -193,49 +194,38 @@ class Leases(Studies):
     def _hand_out_of(
         self, tx: Transaction, row: LeaseRow, study: Study, wanted: int, first: Sequence[int]
     ) -> list[Assignment]:
-        """Up to ``wanted`` trials of one study: those numbered in ``first`` if they are free, then by number."""
-        assignments: list[Assignment] = []
+        """Up to ``wanted`` trials of one study, those numbered in ``first`` before all others."""
         busy = tx.trials.running_keys(study.comparison) if study.comparison is not None else set()
         if study.state == "queued":
             study = tx.studies.change(study.name, state="running", started_at=study.started_at or tx.now())
         self._decide(tx, study)
-        free = tx.trials.to_hand_out(study.name, limit=wanted + len(busy) + max(first, default=0))
-        for trial in sorted(free, key=lambda trial: (trial.number not in first, trial.number)):
-            if len(assignments) < wanted and not self._must_wait(tx, study, trial, busy):
-                given = self._given(tx, row, trial)
-                tx.trials.change(study.name, trial.number, **{name: getattr(given, name) for name in GIVEN})
-                assignments.append(self._assignment(tx, study, given))
-        while len(assignments) < wanted and (suggested := self._suggest(tx, study)) is not None:
-            if suggested.plan_key is not None and suggested.plan_key in busy:
-                tx.trials.add(study.name, [suggested])
-                break
-            given = self._given(tx, row, suggested)
-            tx.trials.add(study.name, [given])
-            assignments.append(self._assignment(tx, study, given))
+        free = self._free(tx, study, busy)
+        drawn = {}
+        if (missing := wanted + self._n_ahead(study) - len(free)) > 0:
+            drawn = {trial.number: trial for trial in self._draw(tx, study, missing, busy)}
+            free = self._free(tx, study, busy)
+        numbers = self._choose(tx, row, study, free, wanted, first=first)
+        found = drawn | tx.trials.some(study.name, set(numbers) - drawn.keys())
+        given = [self._given(tx, row, found[number]) for number in numbers]
+        handed = [{name: getattr(trial, name) for name in GIVEN} for trial in given]
+        tx.trials.change_all(study.name, zip(given, handed, strict=True))
+        assignments = [self._assignment(tx, study, trial) for trial in given]
         if not assignments:
             self._advance(tx, study)
         return assignments
 
-    def _must_wait(self, tx: Transaction, study: Study, trial: Trial, busy: set[str]) -> bool:
+    def _free(self, tx: Transaction, study: Study, busy: set[str]) -> list[Free]:
+        """What may be handed out now, by number."""
+        free = tx.trials.to_hand_out(study.name, limit=MOST_FREE)
+        return [trial for trial in free if not self._must_wait(tx, study, trial, busy)]
+
+    def _must_wait(self, tx: Transaction, study: Study, trial: Free, busy: set[str]) -> bool:
         """Whether another worker trains the very same curve for this comparison, or a pruner must see more first."""
         if trial.plan_key is not None and trial.plan_key in busy:
             return True
         if not study.spec.stops_for_good or trial.purpose != "trial":
             return False
         return not self._sampler(study).suggester.can_suggest(trial.number, self._history(tx, study))
-
-    def _suggest(self, tx: Transaction, study: Study) -> Trial | None:
-        """The next trial of the study's sampler; None while it must wait for results or is at its end."""
-        warm = self._sampler(study)
-        history = warm.history(tx, study.name)
-        number = len(history)
-        if not self._room(tx, study, history) or (shown := self._shown(tx, study, history)) is None:
-            return None
-        with self._suggesting():
-            params = warm.suggester.suggest(number, shown)
-        if params is None:
-            return None
-        return new_trial(study, number, params, warm.space.schedule(params), created_at=tx.now())
 
     @staticmethod
     def _given(tx: Transaction, row: LeaseRow, trial: Trial) -> Trial:

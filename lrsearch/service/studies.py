@@ -9,7 +9,7 @@ from ..resolve import resolve, updates_per_epoch
 from ..space import Space
 from ..store import Transaction
 from ..study import ENDED, Page, Study, StudyPatch, StudySpec, Trial
-from ..trajectory import plan_key
+from ..trajectory import Plan, first_key
 from .ground import Ground, differing
 from .standing import Standing
 
@@ -135,6 +135,7 @@ class Studies(Standing, Ground):
             if study.resolved:
                 spec = resolve(spec, None if spec.external else self._offer(tx, spec.task))
             study = tx.studies.change(name, spec=spec)
+            tx.trials.drop_unbegun(name)
             if patch.budget is not None and study.state in ENDED:
                 if study.state != "completed":
                     raise Conflict(f"study `{name}` is {study.state}: only a completed study goes on")
@@ -215,5 +216,7 @@ def new_trial(study: Study, number: int, params: Any, schedule: Any, **fields: A
     spec = study.spec
     known = spec.updates is not None or study.updates_per_epoch is not None
     short = known and schedule.clock(study.updates_per_epoch).horizon <= MAX_KEYED
-    key = plan_key(spec.recipe(), spec.seeds()[0], schedule, study.updates_per_epoch) if short else None
-    return Trial(number=number, params=params, schedule=schedule, plan_key=key, **({"purpose": "trial"} | fields))
+    if short:
+        keys = Plan(schedule, study.updates_per_epoch).keys(first_key(spec.recipe(), spec.seeds()[0]))
+        fields |= {"root": keys[1], "plan_key": keys[-1]}
+    return Trial(number=number, params=params, schedule=schedule, **({"purpose": "trial"} | fields))

@@ -1,9 +1,9 @@
 """The store: the only SQLAlchemy. Tables, verbs by noun, migrations."""
 
-from .holding import HeldTrial
+from .holding import Free, HeldTrial
 from .leases import LeaseRow
 from .points import Added, Arrival
 from .store import Store
 from .transaction import Transaction
 
-__all__ = ["Added", "Arrival", "HeldTrial", "LeaseRow", "Store", "Transaction"]
+__all__ = ["Added", "Arrival", "Free", "HeldTrial", "LeaseRow", "Store", "Transaction"]

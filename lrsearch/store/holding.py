@@ -5,26 +5,50 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, not_, select, update
 
-from ..study import Trial
 from .tables import STUDIES, TRIALS
-from .trial_rows import TrialRows, trial_of
+from .trial_rows import TrialRows
 
 UNDER_WAY = ("queued", "running", "waiting")
 
 # statements that every lease or report runs are built once
+_STUDY = TRIALS.c.study == bindparam("its_study")
+_IS_FREE = and_(_STUDY, TRIALS.c.purpose.is_not(None), TRIALS.c.lease.is_(None), TRIALS.c.state != "waiting")
 _FREE = (
-    select(TRIALS)
-    .where(TRIALS.c.study == bindparam("its_study"), TRIALS.c.purpose.is_not(None))
-    .where(TRIALS.c.lease.is_(None), TRIALS.c.state != "waiting")
+    select(
+        TRIALS.c.number, TRIALS.c.state, TRIALS.c.purpose, TRIALS.c.attempts, TRIALS.c.plan_key, TRIALS.c.root
+    )
+    .where(_IS_FREE)
     .order_by(TRIALS.c.number)
     .limit(bindparam("at_most"))
+)  # fmt: skip
+_IS_HELD = case((TRIALS.c.lease.is_not(None), 1), else_=0)
+_HOLDERS = (
+    select(TRIALS.c.root, TRIALS.c.worker, func.max(_IS_HELD))
+    .where(_STUDY, TRIALS.c.worker.is_not(None))
+    .where(TRIALS.c.root.in_(select(TRIALS.c.root).where(_IS_FREE, TRIALS.c.root.is_not(None))))
+    .group_by(TRIALS.c.root, TRIALS.c.worker)
+    .order_by(TRIALS.c.root, TRIALS.c.worker)
 )
+_N_HELD = select(TRIALS.c.lease, func.count()).where(_STUDY, TRIALS.c.lease.is_not(None)).group_by(TRIALS.c.lease)
+_UNBEGUN = and_(TRIALS.c.origin == "sampler", TRIALS.c.state == "queued", TRIALS.c.attempts == 0)
+_LAST_BEGUN = select(func.coalesce(func.max(TRIALS.c.number), -1)).where(_STUDY, not_(_UNBEGUN))
 _HELD = select(
     TRIALS.c.study, TRIALS.c.number, TRIALS.c.state, TRIALS.c.purpose, TRIALS.c.heard, TRIALS.c.attempts,
     TRIALS.c.started_at, TRIALS.c.epochs_trained - TRIALS.c.epochs_repeated + TRIALS.c.epochs_shared,
 ).where(TRIALS.c.lease == bindparam("its_lease"))  # fmt: skip
+
+
+class Free(NamedTuple):
+    """What handing out looks at of a trial that nobody holds; fields as ``Trial``'s."""
+
+    number: int
+    state: str
+    purpose: str | None
+    attempts: int
+    plan_key: str | None
+    root: str | None
 
 
 class HeldTrial(NamedTuple):
@@ -46,10 +70,27 @@ class HeldTrial(NamedTuple):
 class Holding(TrialRows):
     """Handing out and taking back."""
 
-    def to_hand_out(self, study: str, limit: int) -> list[Trial]:
+    def to_hand_out(self, study: str, limit: int) -> list[Free]:
         """Trials that something is still to be done on, held by nobody and not waiting, by number."""
-        rows = self._connection.execute(_FREE, {"its_study": study, "at_most": limit})
-        return [trial_of(row) for row in rows]
+        return [Free(*row) for row in self._connection.execute(_FREE, {"its_study": study, "at_most": limit})]
+
+    def holders(self, study: str) -> dict[str, list[tuple[str, bool]]]:
+        """Who had trials of the roots of which some are to be handed out: (worker, whether it holds any now)."""
+        holders: dict[str, list[tuple[str, bool]]] = {}
+        for root, worker, held in self._connection.execute(_HOLDERS, {"its_study": study}):
+            holders.setdefault(str(root), []).append((str(worker), bool(held)))
+        return holders
+
+    def n_held(self, study: str) -> dict[str, int]:
+        """How many of its trials each lease holds."""
+        return {str(lease): count for lease, count in self._connection.execute(_N_HELD, {"its_study": study})}
+
+    def drop_unbegun(self, study: str) -> None:
+        """Forget the last trials if a sampler drew them and nobody was ever given them."""
+        its = {"its_study": study}
+        last = self._connection.execute(_LAST_BEGUN, its).scalar_one()
+        self.n_writes += 1
+        self._connection.execute(delete(TRIALS).where(_STUDY, TRIALS.c.number > last), its)
 
     def held(self, lease: str) -> list[HeldTrial]:
         """What a lease holds, by study and number."""

@@ -87,6 +87,11 @@ class Leases(Noun):
         statement = select(LEASES).where(LEASES.c.worker == worker, LEASES.c.ended_at.is_(None))
         return sorted(map(_lease, self._connection.execute(statement)), key=lambda row: (row.expires_at, row.lease))
 
+    def live(self, now: datetime) -> list[LeaseRow]:
+        """Leases that have not ended and whose time is not over, by id."""
+        statement = select(LEASES).where(LEASES.c.expires_at > now, LEASES.c.ended_at.is_(None))
+        return sorted(map(_lease, self._connection.execute(statement)), key=lambda row: row.lease)
+
     def expired(self, now: datetime) -> list[LeaseRow]:
         """Leases whose time is over and that have not ended, the oldest first."""
         statement = select(LEASES).where(LEASES.c.expires_at <= now, LEASES.c.ended_at.is_(None))

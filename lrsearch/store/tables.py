@@ -97,6 +97,7 @@ class TrialColumns(TypedColumns):
     attempts: Named[int] = Column(BigInteger)
     worker: Named[str | None] = Column(Text)
     plan_key: Named[str | None] = Column(Text)
+    root: Named[str | None] = Column(Text)
     value: Named[float | None] = Column(Double)
     confirmed_mean: Named[float | None] = Column(Double)
     epochs_trained: Named[int] = Column(BigInteger)
@@ -113,6 +114,7 @@ class TrialColumns(TypedColumns):
 
 _OPEN = text("purpose IS NOT NULL")
 _HELD = text("lease IS NOT NULL")
+_ROOTED = text("root IS NOT NULL")
 _CONFIRMED = text("confirmed_mean IS NOT NULL")
 
 TRIALS = Table(
@@ -128,6 +130,7 @@ TRIALS = Table(
     Index("ix_trials_finished", "study", "finished_at", "number"),
     Index("ix_trials_open", "study", "number", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("ix_trials_held", "lease", sqlite_where=_HELD, postgresql_where=_HELD),
+    Index("ix_trials_roots", "study", "root", "worker", "lease", sqlite_where=_ROOTED, postgresql_where=_ROOTED),
     Index("ix_trials_held_keys", "study", "plan_key", sqlite_where=_HELD, postgresql_where=_HELD),
     Index(
         "ix_trials_confirmed",

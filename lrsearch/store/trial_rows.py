@@ -16,8 +16,8 @@ from .noun import Noun
 from .tables import TRIALS
 
 PLAIN = (
-    "number", "state", "origin", "purpose", "lease", "heard", "attempts", "worker", "plan_key", "value", "seconds",
-    "created_at", "started_at", "finished_at",
+    "number", "state", "origin", "purpose", "lease", "heard", "attempts", "worker", "plan_key", "root", "value",
+    "seconds", "created_at", "started_at", "finished_at",
 )  # fmt: skip
 """A trial's fields with a column of the same name."""
 REST = ("values", "metrics", "error", "diverged_at", "retry_of", "confirmed", "test", "lost")

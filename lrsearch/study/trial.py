@@ -95,6 +95,8 @@ class Trial(Frozen):
     test: dict[str, Metric] | None = None
     plan_key: str | None = None
     """The key of the whole trajectory: trials with equal keys train the same curve. Null where U is unknown."""
+    root: Annotated[str | None, Field(exclude=True)] = None
+    """The key after the first epoch: trials with equal ones share at least that. None where U is unknown."""
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -15,6 +15,7 @@ def upgrade() -> None:
     row_id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     held, open_ = sa.text("lease IS NOT NULL"), sa.text("purpose IS NOT NULL")
     confirmed = sa.text("confirmed_mean IS NOT NULL")
+    rooted = sa.text("root IS NOT NULL")
     op.create_table(
         "answers",
         sa.Column("digest", sa.Text(), nullable=False),
@@ -109,6 +110,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.BigInteger(), nullable=False),
         sa.Column("worker", sa.Text(), nullable=True),
         sa.Column("plan_key", sa.Text(), nullable=True),
+        sa.Column("root", sa.Text(), nullable=True),
         sa.Column("value", sa.Double(), nullable=True),
         sa.Column("confirmed_mean", sa.Double(), nullable=True),
         sa.Column("epochs_trained", sa.BigInteger(), nullable=False),
@@ -126,6 +128,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_trials_finished", "trials", ["study", "finished_at", "number"])
     op.create_index("ix_trials_held", "trials", ["lease"], sqlite_where=held, postgresql_where=held)
+    op.create_index(
+        "ix_trials_roots",
+        "trials",
+        ["study", "root", "worker", "lease"],
+        sqlite_where=rooted,
+        postgresql_where=rooted,
+    )
     op.create_index("ix_trials_held_keys", "trials", ["study", "plan_key"], sqlite_where=held, postgresql_where=held)
     op.create_index("ix_trials_open", "trials", ["study", "number"], sqlite_where=open_, postgresql_where=open_)
     op.create_index(
