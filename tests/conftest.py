@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,9 @@ from .postgres import Missing
 hypothesis.settings.register_profile("default", deadline=None, max_examples=40, derandomize="CI" in os.environ)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# What is measured while tests run is nobody's to remember; the processes that tests start share it.
+os.environ.setdefault("LRSEARCH_CALIBRATION", tempfile.mkdtemp(prefix="lrsearch-tests-"))
 
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

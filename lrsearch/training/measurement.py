@@ -1,0 +1,166 @@
+"""How fast a recipe trains here, alone and in company, and whether company changes a lane's bits."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ..schedules import FloatArray
+from .program import OutOfMemory, Program
+from .torch_lane import POSITION
+
+LANE_COUNTS = (32, 128)
+"""How many lanes are tried: whole blocks of rows."""
+SECONDS = 0.1
+"""Measuring one number of lanes ends after so long."""
+REPEATS = 8
+"""Updates that are timed at most; the fastest counts, as a busy machine only ever slows one down."""
+WORTH = 0.9
+"""A lane in company must cost at most this share of a lane alone; so must the step to more lanes be worth it."""
+MEMORY_SHARE = 0.5
+"""Of the free memory, what programs may be planned to use."""
+PROBED = ((2, 1), (5, 4))
+"""Numbers of lanes, and the place among them, whose bits are compared with those of a lane among many."""
+RATE = 1e-3
+TOLERANCE = 1e-2
+"""Relative: how far loss and validation loss of the same few updates may lie apart in the two kinds of program."""
+
+
+class Timed(Protocol):
+    """A program that can be timed without its records."""
+
+    def train_only(self, rates: FloatArray) -> None:
+        """Train every lane for some updates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was found.
+
+    Attributes:
+        update_seconds: one update of the plain lone loop.
+        lanes: the most lanes of a fused program; 1 where ``note`` says why not.
+        note: why lanes are trained one after the other.
+    """
+
+    update_seconds: float
+    lanes: int = 1
+    note: str | None = None
+
+
+def measured(alone: Callable[[], Program], company: Callable[[], Program], where: torch.device) -> Measured:
+    """Train a few updates in both kinds of program; leaves no trace but the time it took.
+
+    Args:
+        alone: makes the task's own program.
+        company: makes the fused one.
+        where: their device.
+
+    Raises:
+        Exception: whatever the lone program raises: then the recipe cannot be trained at all.
+    """
+    seconds = _update_seconds(alone(), 1, where)
+    try:
+        difference = _difference(alone, company)
+        if difference is not None:
+            return Measured(seconds, note=difference)
+        lanes, share = _lanes(company, seconds, where)
+    except OutOfMemory:
+        return Measured(seconds, note="many lanes do not fit the memory")
+    except Exception as error:
+        # vmap raises all sorts for code that it cannot vectorise; the lone program has just trained it
+        return Measured(seconds, note=f"its lanes cannot share a program ({' '.join(str(error).split())[:200]})")
+    if lanes == 1:
+        return Measured(seconds, note=f"in company a lane's update takes {share:.2f} times as long as alone")
+    return Measured(seconds, lanes)
+
+
+def _update_seconds(program: Program, n_lanes: int, where: torch.device) -> float:
+    """The fastest of some updates of all lanes, at rate 0, after one that is not counted."""
+    if n_lanes != program.n_lanes:
+        program.fork([0] * n_lanes)
+    still = np.zeros((n_lanes, 1))
+    began, best = time.perf_counter(), math.inf
+    for repeat in range(REPEATS + 1):
+        start = time.perf_counter()
+        _timed(program).train_only(still)
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)
+        now = time.perf_counter()
+        if repeat or now - began > SECONDS:
+            best = min(best, now - start)
+        if now - began > SECONDS:
+            break
+    return best
+
+
+def _timed(program: Program) -> Timed:
+    return program  # type: ignore[return-value]  # both programs of torch have it
+
+
+def _lanes(company: Callable[[], Program], alone_seconds: float, where: torch.device) -> tuple[int, float]:
+    """The number of lanes that is fastest a lane, 1 where that is alone, and its share of a lane's seconds alone."""
+    best, share, least = 1, WORTH, math.inf
+    for n_lanes in LANE_COUNTS:
+        if best > 1 and not _fits(company, n_lanes, where):
+            break
+        now = _update_seconds(company(), n_lanes, where) / n_lanes / alone_seconds
+        least = min(least, now)
+        if now < share * (1 if best == 1 else WORTH):
+            best, share = n_lanes, now
+        elif now > 2 * WORTH:
+            break
+    return best, least
+
+
+def _fits(company: Callable[[], Program], n_lanes: int, where: torch.device) -> bool:
+    """Whether the states and activations of so many lanes leave memory to others."""
+    program = company()
+    one = sum(array.nbytes for array in program.save(0).values())
+    return 4 * one * n_lanes <= MEMORY_SHARE * _free_bytes(where)
+
+
+def _free_bytes(where: torch.device) -> int:
+    if where.type == "cuda":
+        return int(torch.cuda.mem_get_info(where)[0])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**33
+
+
+def _difference(alone: Callable[[], Program], company: Callable[[], Program]) -> str | None:
+    """Why a lane must not be trained in company: other numbers than alone, or other bits among others."""
+    rates = np.full(4, RATE)
+    many = company()
+    n_many = LANE_COUNTS[0]
+    many.fork([0] * n_many)
+    place = n_many // 3
+    crowd = np.outer(np.linspace(0.5, 2, n_many), rates)
+    crowd[place] = rates
+    record = many.run_epoch(1, crowd[:, :, None])[place]
+    expected = alone().run_epoch(1, rates[None, :, None])[0]
+    for name in ("train_loss", "val_loss"):
+        ours, theirs = record.metrics[name], expected.metrics[name]
+        if not math.isclose(ours, theirs, rel_tol=TOLERANCE, abs_tol=1e-6):
+            return f"in company its {name} differs ({ours:.6g}, alone {theirs:.6g})"
+    reference = many.save(place)
+    for n_lanes, at in PROBED:
+        few = company()
+        few.fork([0] * n_lanes)
+        controls = np.outer(np.linspace(2, 0.5, n_lanes), rates)
+        controls[at] = rates
+        _timed(few).train_only(controls)
+        state = few.save(at)
+        # a position holds the first loss, which only an interval records
+        weights = [name for name in reference if name != POSITION]
+        if any(not np.array_equal(state[name], reference[name], equal_nan=True) for name in weights):
+            return "a lane's last bits depend on how many others there are"
+    return None

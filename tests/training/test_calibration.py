@@ -1,0 +1,110 @@
+"""Calibration: what is chosen, that it is remembered, and that it leaves no trace."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from lrsearch.study import TrainSpec
+from lrsearch.tasks.catalog import BUILT_IN
+from lrsearch.training import calibration
+from lrsearch.training.calibration import calibrated
+from lrsearch.training.fused_program import FusedProgram
+from lrsearch.training.least_squares import LeastSquaresProgram
+from lrsearch.training.torch_program import TorchProgram
+from lrsearch.training.workload import Workload
+
+from .zoo import Lstm, Mlp
+
+TRAIN = TrainSpec.read({"optimizer": "adam", "batch_size": 50})
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty folder of what is remembered, and a process that knows nothing yet."""
+    monkeypatch.setenv("LRSEARCH_CALIBRATION", str(tmp_path / "calibration"))
+    monkeypatch.setattr(calibration, "_known", {})
+    return tmp_path / "calibration"
+
+
+class Branching(Mlp):
+    """Its measure looks at numbers: nothing that many lanes can share."""
+
+    name = "branching"
+
+    def measure(self, outputs, targets):
+        return {"large": torch.ones(()) if outputs.sum() > 0 else torch.zeros(())}
+
+
+class Mixing(Mlp):
+    """Its loss depends on how large a first axis is that only a lane axis could give."""
+
+    name = "mixing"
+
+    def loss(self, outputs, targets):
+        lanes = torch._C._functorch.maybe_get_level(outputs) > 0
+        return super().loss(outputs, targets) * (2.0 if lanes else 1.0)
+
+
+@pytest.mark.parametrize(
+    ("task", "says"), [(Lstm, "LSTM"), (Branching, "cannot share"), (Mixing, "train_loss differs|val_loss differs")]
+)
+def test_what_cannot_share_a_program_trains_lane_by_lane_and_says_why_once(task, says, caplog):
+    workload = Workload(task, {})
+    choice = calibrated(workload, TRAIN, 0, "cpu")
+    assert choice.program is TorchProgram
+    assert choice.update_seconds > 0
+    assert re.search(says, choice.note)
+    assert calibrated(workload, TRAIN, 1, "cpu") == choice
+    assert len([record for record in caplog.records if choice.note in record.getMessage()]) == 1
+
+
+def test_a_small_network_is_fused_and_another_process_chooses_alike(folder, monkeypatch):
+    workload = Workload(BUILT_IN["synthetic-mlp"], {})
+    choice = calibrated(workload, TRAIN, 0, "cpu")
+    assert choice.program is FusedProgram
+    assert choice.lanes > 1
+    assert choice.note is None
+    (file,) = folder.iterdir()
+    changed = {**json.loads(file.read_bytes()), "lanes": 77}
+    file.write_text(json.dumps(changed))
+    monkeypatch.setattr(calibration, "_known", {})
+    assert calibrated(workload, TRAIN, 3, "cpu").lanes == 77
+    for broken in (b"", b"[1]", json.dumps({**changed, "lanes": "many"}).encode()):
+        file.write_bytes(broken)
+        monkeypatch.setattr(calibration, "_known", {})
+        assert calibrated(workload, TRAIN, 3, "cpu").lanes != 77
+        assert json.loads(file.read_bytes())["lanes"] != 77
+
+
+def test_nothing_of_it_stays(same):
+    workload = Workload(Mlp, {})
+    rates = np.full((1, 3, 1), 0.01)
+    expected = FusedProgram(workload, TRAIN, 0, "cpu").run_epoch(1, rates)[0]
+    torch.manual_seed(5)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    calibrated(workload, TRAIN, 0, "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+    assert same(FusedProgram(workload, TRAIN, 0, "cpu").run_epoch(1, rates)[0], expected)
+
+
+def test_another_recipe_or_task_is_measured_for_itself(folder):
+    for task, batch_size in ((Mlp, 50), (Mlp, 30), (Lstm, 50)):
+        calibrated(Workload(task, {}), TrainSpec.read({"optimizer": "sgd", "batch_size": batch_size}), 0, "cpu")
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_least_squares_has_its_own_program():
+    workload = Workload(BUILT_IN["least-squares"], {})
+    assert calibrated(workload, TrainSpec.read({"optimizer": "sgd", "batch_size": 2}), 0).program is LeastSquaresProgram
+
+
+def test_what_cannot_be_kept_is_measured_again(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LRSEARCH_CALIBRATION", str(tmp_path / "file"))
+    assert calibrated(Workload(Lstm, {}), TRAIN, 0, "cpu").note is not None
