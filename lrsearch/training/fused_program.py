@@ -1,7 +1,7 @@
 """The fused torch program: all lanes of a cohort in one forward and one backward pass.
 
 Lanes do not touch one another, so the gradient of the sum of their losses holds each lane's own gradient. The forward
-pass alone is vectorised (``torch.vmap``); the backward pass is torch's ordinary one. docs/decisions/0007 has the
+pass alone is vectorised (``torch.vmap``); the backward pass is torch's ordinary one. docs/decisions/0008 has the
 alternatives and their figures.
 """
 
