@@ -62,6 +62,7 @@ class PlainLoop:
             nudged: begin with every weight one unit in the last place higher.
         """
         torch.set_num_threads(self.threads)
+        torch.set_flush_denormal(True)  # as lrsearch does: Adam's averages of dead units are slow otherwise
         model = initial_model(self.task, self.train.seed).to(self.device)
         if nudged:
             with torch.no_grad():

@@ -20,6 +20,8 @@ from lrsearch.launch.machine import default_workers
 
 POLL_SECONDS = 0.05
 START_SECONDS = 60.0
+IMPORT_SECONDS = 6.0
+"""Workers import what torch leaves to the first optimiser while they are idle; the rivals have it imported too."""
 
 
 def with_lrsearch(study: Reference, machine: Machine, n_workers: int | None = None) -> Outcome:
@@ -71,9 +73,10 @@ def server(study: Reference, n_workers: int) -> Iterator[str]:
 
 
 def wait_for_workers(client: httpx.Client, n: int) -> None:
-    """Until every worker has said hello: process start and imports are left out."""
+    """Until every worker has said hello, and has imported what it does after that: start and imports are left out."""
     end = time.monotonic() + START_SECONDS
     while sum(worker["state"] != "gone" for worker in client.get("/v1/workers").json()["items"]) < n:
         if time.monotonic() > end:
             raise SystemExit(f"fewer than {n} workers started within {START_SECONDS:g} s")
         time.sleep(POLL_SECONDS)
+    time.sleep(IMPORT_SECONDS)

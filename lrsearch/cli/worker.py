@@ -40,7 +40,7 @@ def worker(
     from ..client import Client
     from ..in_process import load
     from ..launch import interruptible
-    from ..local_worker import on_this_machine
+    from ..local_worker import import_ahead, on_this_machine
 
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("lrsearch").setLevel(logging.INFO if verbose else logging.WARNING)
@@ -50,6 +50,7 @@ def worker(
                 threading.Thread(target=_end_with_parent, name="leash", daemon=True).start()
             with Client(server, token, patience=0.0) as client:
                 working = on_this_machine(client, load(tasks or ()), name=name, hold=hold, study=study, device=device)
+                import_ahead()
                 if not leashed:
                     print(f"Worker {working.name} for {client.server}; Ctrl-C ends it.", flush=True)
                 working.run()
