@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -56,10 +57,12 @@ def rounds(reports: Iterable[Report]) -> Iterator[tuple[str, list[Report]]]:
         yield name, list(some.values())
 
 
-def changed(news: News, added: Added) -> dict[str, Any]:
+def changed(news: News, added: Added, now: datetime) -> dict[str, Any]:
     """How a trial changes by its points; an epoch that an earlier attempt had reported is a repeated one."""
     trial = news.trial
     changes: dict[str, Any] = {"heard": trial.attempts} if trial.heard < trial.attempts else {}
+    if trial.heard == 0 and trial.purpose == "trial":
+        changes["started_at"] = now  # it may have waited for its turn since it was handed out
     if not news.points:
         return changes
     fresh, again = added

@@ -113,7 +113,8 @@ class Reports(Leases):
         directives = []
         for trial in held:
             study = tx.studies.get(trial.study)
-            if study.state == "running" and trial.purpose == "trial":
+            begun = trial.heard == trial.attempts or len(held) == 1  # of many, most may wait for their turn
+            if study.state == "running" and trial.purpose == "trial" and begun:
                 directives += self._stop_long(tx, study, trial)
             if trial.purpose is not None and study.state != "paused":
                 continue
@@ -201,7 +202,8 @@ class Reports(Leases):
             )
             for news in taken
         ]
-        changes = [changed(news, added) for news, added in zip(taken, tx.points.add(study.name, arrivals), strict=True)]
+        stored = tx.points.add(study.name, arrivals)
+        changes = [changed(news, added, tx.now()) for news, added in zip(taken, stored, strict=True)]
         directives = []
         for news, itself in zip(taken, changes, strict=True):
             ending = news.ending
