@@ -102,10 +102,14 @@ class Reports(Leases):
 
     def _unheard(self, tx: Transaction, held: Sequence[HeldTrial]) -> list[Assignment]:
         """What a lease holds and has not reported on: repeated, so that a lost answer does no harm."""
+        unheard: dict[str, list[int]] = {}
+        for trial in held:
+            if trial.heard < trial.attempts:
+                unheard.setdefault(trial.study, []).append(trial.number)
         return [
-            self._assignment(tx, tx.studies.get(trial.study), tx.trials.get(trial.study, trial.number))
-            for trial in held
-            if trial.heard < trial.attempts
+            self._assignment(tx, tx.studies.get(name), trial)
+            for name, numbers in unheard.items()
+            for trial in tx.trials.some(name, numbers).values()
         ]
 
     def _stop_held(self, tx: Transaction, held: Sequence[HeldTrial]) -> list[Directive]:
