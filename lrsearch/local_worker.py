@@ -62,7 +62,7 @@ def on_this_machine(
 
 
 def import_ahead() -> None:
-    """Import, in a thread of its own, what torch leaves to the first optimiser: two seconds that a study need not wait."""
+    """Import what torch leaves to the first optimiser, in a thread of its own: two seconds no study has to wait."""
 
     def make_one() -> None:
         with contextlib.suppress(ModuleNotFoundError):  # without torch there is only numpy
