@@ -151,7 +151,7 @@ class Progress(Frozen):
     epochs: EpochProgress = EpochProgress()
     seconds: Seconds = Seconds()
     cost_in_trainings: float | None = None
-    """Seconds elapsed over those of one plain training of the recipe, from start to end; null until measured."""
+    """Seconds elapsed over those of one training of the recipe alone, with the same metrics; null until measured."""
 
 
 class Best(Frozen):
