@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import Fault, InvalidInput
 from ..schedules import FAMILIES
 from ..space import Space, resolved_length, searched
-from ..study import OPTIMIZERS, Budget, Objective, SpaceSpec, StudySpec, TaskOffer, TrainSpec
+from ..study import OPTIMIZERS, Budget, Direction, Objective, SpaceSpec, Stop, StudySpec, TaskOffer, TrainSpec
 from ..trajectory import updates_per_epoch_of
 from .options import complete_options
 
@@ -38,6 +38,8 @@ def resolve(spec: StudySpec, offer: TaskOffer | None) -> StudySpec:
         changes["train"], initial_lr = complete_train(spec.train or TrainSpec(), offer)
         changes["options"] = complete_options(spec.options, offer)
         changes["objective"] = complete_objective(spec.objective, offer)
+    if spec.stop is not None:
+        changes["stop"] = complete_stop(spec.stop, changes.get("objective", spec.objective), offer)
     changes["space"] = complete_space(spec, initial_lr)
     if spec.sampler.name == "tpe" and spec.sampler.parallel is None:
         changes["sampler"] = spec.sampler.model_copy(update={"parallel": StudySpec.DEFAULT_PARALLEL})
@@ -107,6 +109,28 @@ def complete_objective(objective: Objective, offer: TaskOffer) -> Objective:
             field="objective.direction",
         )
     return Objective(metric=metric, direction=direction)
+
+
+def complete_stop(stop: Stop, objective: Objective, offer: TaskOffer | None) -> Stop:
+    """The stopping rule with its metric, by default the objective's, and that metric's direction."""
+    metric = stop.metric or objective.metric
+    assert metric is not None
+    if metric.startswith("test_"):
+        raise InvalidInput(f"the test set is for the winner only: stop by another metric (got {metric})", field="stop")
+    known: dict[str, Direction] = {} if offer is None else dict(offer.metrics)
+    known |= {metric.replace("val_", "train_", 1): direction for metric, direction in known.items()}
+    known |= {"train_loss": "minimize", "val_loss": "minimize"} if offer is not None else {}
+    if objective.metric is not None and objective.direction is not None:
+        known[objective.metric] = objective.direction
+    direction = stop.direction or known.get(metric)
+    if direction is None:
+        raise InvalidInput(
+            f"nobody says whether smaller `{metric}` is better: add `direction: minimize` or `maximize`",
+            field="stop.direction",
+        )
+    if direction != known.get(metric, direction):
+        raise InvalidInput(f"{metric} is to {known[metric]}: leave the direction out", field="stop.direction")
+    return stop.model_copy(update={"metric": metric, "direction": direction})
 
 
 def complete_space(spec: StudySpec, initial_lr: Mapping[str, Any] | None) -> SpaceSpec:

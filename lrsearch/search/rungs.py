@@ -64,6 +64,7 @@ class _Climber:
     level: int = 0
     values: dict[int, float | None] = field(default_factory=dict)
     end: tuple[TrialState, float | None] | None = None
+    stopped: bool = False
 
 
 class _Rung:
@@ -78,9 +79,10 @@ class Rungs:
     """The rungs of one study: values go in, in any order; who waits and who goes on comes out.
 
     A diverged trial counts as an arrival that is worse than all others: it is known to be bad. One that failed or was
-    cancelled before a rung is no arrival there: nothing is known of it. One that ended after it had arrived keeps its
-    place. Baselines are ranked like all others, but never wait. Once no more trials will begin, every rung promotes at
-    least one, and while none of a bracket completes the next best goes on.
+    cancelled before a rung is no arrival there: nothing is known of it. One that stopped early arrives at the rungs
+    beyond its end with its last value. One that ended after it had arrived keeps its place. Baselines are ranked like
+    all others, but never wait. Once no more trials will begin, every rung promotes at least one, and while none of a
+    bracket completes the next best goes on.
 
     Args:
         reduction_factor: of so many arrivals one is promoted, >= 2.
@@ -114,9 +116,14 @@ class Rungs:
         """A trial's objective after ``epoch`` epochs, mean over its seeds; None = not finite."""
         self._climbers[number].values[epoch] = value
 
-    def end(self, number: int, state: TrialState, value: float | None) -> None:
-        """A trial's terminal state, and its value if it completed; what it reached before must be told already."""
-        self._climbers[number].end = (state, value)
+    def end(self, number: int, state: TrialState, value: float | None, *, epochs: float = 0) -> None:
+        """A trial's terminal state, its value if it completed, and the epochs it trained.
+
+        What it reached before must be told already.
+        """
+        climber = self._climbers[number]
+        climber.end = (state, value)
+        climber.stopped = state == "completed" and 0 < epochs < climber.horizon
 
     def close(self) -> None:
         """No more trials will begin."""
@@ -235,8 +242,9 @@ class _Bracket:
         else:
             assert climber.end is not None
             state, value = climber.end
-            self._note(cause, Step(number, state, value, mark))
-            if state != "diverged":
+            self._n_completed += climber.stopped
+            self._note(cause, Step(number, state, value, 0 if climber.stopped else mark))
+            if state != "diverged" and not climber.stopped:
                 return
         arrival = (math.inf if value is None else self._sign * value, number)
         insort(ranking, arrival)

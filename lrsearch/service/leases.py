@@ -251,4 +251,5 @@ class Leases(Dealing):
             schedule=trial.schedule,
             params=trial.params,
             until_epoch=self._until(tx, study, trial),
+            stop=study.spec.stop if trial.purpose != "test" else None,
         )

@@ -33,6 +33,7 @@ class News:
         done: epochs that all seeds had reported before.
         new: whether none of the points' epochs is stored yet.
         ending: how the result ends the trial; None where there is no result, or it ends other work.
+        told_to_stop: whether its worker has not said that it is over.
     """
 
     trial: Trial
@@ -43,6 +44,7 @@ class News:
     done: int
     new: bool
     ending: dict[str, Any] | None
+    told_to_stop: bool = False
 
 
 def rounds(reports: Iterable[Report]) -> Iterator[tuple[str, list[Report]]]:
@@ -79,14 +81,17 @@ def changed(news: News, added: Added, now: datetime) -> dict[str, Any]:
     return changes
 
 
-def completion(study: Study, trial: Trial, last: Mapping[int, Point], value: float | None) -> dict[str, Any]:
-    """The end of a trial that was trained to its horizon: completed, or why not.
+def completion(
+    study: Study, trial: Trial, last: Mapping[int, Point], value: float | None, stopped_at: int | None = None
+) -> dict[str, Any]:
+    """The end of a trial that was trained to its horizon, or stopped early: completed, or why not.
 
     Args:
         study: its study.
         trial: the trial.
         last: each seed's newest point.
         value: the objective as an external loop states it.
+        stopped_at: the epoch with which early stopping ended it.
 
     Raises:
         Refused: a seed has not reported the last epoch.
@@ -99,7 +104,7 @@ def completion(study: Study, trial: Trial, last: Mapping[int, Point], value: flo
         if value is None and not any(metric in metrics for metrics in reported):
             return {"state": "failed", "error": f"it ended without reporting the metric `{metric}`"}
     else:
-        end = n_intervals(trial.schedule, study.updates_per_epoch)
+        end = stopped_at or n_intervals(trial.schedule, study.updates_per_epoch)
         missing = [seed for seed in seeds if seed not in last or last[seed].epoch != end]
         if missing:
             raise Refused(f"not complete: seed {missing[0]} has not reported epoch {end}")
@@ -110,7 +115,7 @@ def completion(study: Study, trial: Trial, last: Mapping[int, Point], value: flo
     mean = mean_of(values)
     if mean is None:
         return {"state": "diverged", "values": tuple(values)}
-    return {"state": "completed", "value": mean, "values": tuple(values)}
+    return {"state": "completed", "value": mean, "values": tuple(values), "stopped_at": stopped_at}
 
 
 def follow(trial: Trial, points: Sequence[Point], last: dict[int, Point]) -> None:
@@ -151,3 +156,14 @@ def placed(study: Study, trial: Trial, seeds: Sequence[int], end: int, point: Po
     if (seed, epoch, update) == (point.seed, point.epoch, point.update):
         return point
     return point.model_copy(update={"seed": seed, "epoch": epoch, "update": update})
+
+
+def unstoppable(study: Study, trial: Trial, points: Sequence[Point]) -> str | None:
+    """What is wrong where early stopping looks at a metric that is not reported."""
+    rule = study.spec.stop
+    if rule is None or rule.metric is None or trial.purpose != "trial":
+        return None
+    lacking = next((point for point in points if rule.metric not in point.metrics), None)
+    if lacking is None:
+        return None
+    return f"`stop` looks at `{rule.metric}`, which was not reported; reported were {', '.join(lacking.metrics)}"

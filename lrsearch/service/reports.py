@@ -26,7 +26,7 @@ from ..study import (
 from ..trajectory import n_intervals
 from .leases import Leases
 from .means import mean_metrics, mean_of
-from .news import News, Refused, changed, completion, follow, placed, rounds
+from .news import News, Refused, changed, completion, follow, placed, rounds, unstoppable
 from .standing import ended, seeds_for
 
 
@@ -188,9 +188,38 @@ class Reports(Leases):
         last = self._last(tx, study, trial, seeds)
         before = {seed: last[seed].epoch or 0 if seed in last else 0 for seed in seeds}
         new = all((point.epoch or 0) > before[point.seed or 0] for point in points)
+        result = report.result
+        if (fault := unstoppable(study, trial, points)) is not None:
+            result = Result(state="failed", error=fault)
+        stopped_at = self._stopped_at(tx, study, trial, seeds, points)
+        if stopped_at is not None:  # what was trained beyond is no part of the trial
+            points = [point for point in points if (point.epoch or 0) <= stopped_at]
+            value = None if result is None else result.value
+            result = Result(state="completed", value=value)
         follow(trial, points, last)
-        ending = self._ending(study, trial, report.result, last)
-        return News(trial, report.result, seeds, points, last, min(before.values()), new, ending)
+        ending = self._ending(study, trial, result, last, stopped_at)
+        surprised = result is not None and report.result is None
+        return News(trial, result, seeds, points, last, min(before.values()), new, ending, surprised)
+
+    @staticmethod
+    def _stopped_at(
+        tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int], points: Sequence[Point]
+    ) -> int | None:
+        """The epoch with which early stopping ends a trial, these points included; None while it goes on."""
+        rule = study.spec.stop
+        if rule is None or trial.purpose not in ("trial", "confirm") or not points:
+            return None
+        metric = rule.metric or ""
+        curve: dict[int, dict[int, float | None]] = {}
+        if metric == study.spec.objective.metric:
+            curve = tx.points.objective(study.name, trial.number, purpose=trial.purpose)
+            stored: Sequence[Point] = ()
+        else:
+            stored = tx.points.of(study.name, trial.number, purpose=trial.purpose)
+        for point in (*stored, *points):
+            curve.setdefault(point.epoch or 0, {})[point.seed or 0] = point.metrics.get(metric)
+        whole = [values for _, values in sorted(curve.items()) if all(seed in values for seed in seeds)]
+        return rule.epoch([[values[seed] for seed in seeds] for values in whole])
 
     def _store(self, tx: Transaction, study: Study, taken: Sequence[News]) -> list[Directive]:
         """Store what is in order, and what follows from it for the trials and their study."""
@@ -216,6 +245,9 @@ class Reports(Leases):
                 last = tx.points.last(study.name, news.trial.number, purpose="trial", seeds=news.seeds)
                 ending = {"state": "pruned", "metrics": mean_metrics(list(last.values()))}
                 directives.append(Directive(study=study.name, trial=news.trial.number, do="stop", why="pruned"))
+            elif news.told_to_stop:
+                why = "stopped early" if news.result and news.result.state == "completed" else "failed"
+                directives.append(Directive(study=study.name, trial=news.trial.number, do="stop", why=why))
             if ending is None and (arrival := self._at_rung(tx, study, news.trial, news.last)) is not None:
                 if arrival["state"] == "waiting":
                     itself.update(arrival)
@@ -263,7 +295,8 @@ class Reports(Leases):
         before = trial.number - spec.window + 1
         by_epoch = tx.points.objective(study.name, trial.number)
         own: list[float | None] = []
-        for epoch in range(1, n_intervals(trial.schedule, study.updates_per_epoch)):
+        stopped_at = None if news.ending is None else news.ending.get("stopped_at")
+        for epoch in range(1, stopped_at or n_intervals(trial.schedule, study.updates_per_epoch)):
             values = by_epoch.get(epoch, {})
             if any(seed not in values for seed in news.seeds):
                 return None
@@ -288,10 +321,12 @@ class Reports(Leases):
         return [Directive(study=study.name, trial=trial.number, do="stop", why="failed")]
 
     @staticmethod
-    def _ending(study: Study, trial: Trial, result: Result | None, last: Mapping[int, Point]) -> dict[str, Any] | None:
+    def _ending(
+        study: Study, trial: Trial, result: Result | None, last: Mapping[int, Point], stopped_at: int | None
+    ) -> dict[str, Any] | None:
         """How a result ends a trial; None while there is no result, or where it ends other work than the trial."""
         if result is None or trial.purpose != "trial":
             return None
         if result.state == "completed":
-            return completion(study, trial, last, result.value)
+            return completion(study, trial, last, result.value, stopped_at)
         return {"state": result.state, "error": result.error, "diverged_at": result.diverged_at}

@@ -22,7 +22,9 @@ class Climbing(Budgets):
     """
 
     def _until(self, tx: Transaction, study: Study, trial: Trial) -> int:
-        """The reporting intervals to which a trial's open work goes for now: its next rung, or its horizon."""
+        """The reporting intervals to which a trial's open work goes for now: its next rung, or its end."""
+        if trial.purpose == "test" and trial.stopped_at is not None:
+            return trial.stopped_at
         if study.spec.rungs is None or trial.purpose != "trial":
             return n_intervals(trial.schedule, study.updates_per_epoch)
         return self._rungs(tx, study).until(trial.number)
@@ -63,7 +65,7 @@ class Climbing(Budgets):
                 rungs.tell(number, epoch, mean_of(values))
         for number, stand in tx.trials.stands(study.name).items():
             if stand.state in TERMINAL:
-                rungs.end(number, stand.state, stand.value)
+                rungs.end(number, stand.state, stand.value, epochs=stand.epochs / study.spec.n_seeds)
 
     def _decide(self, tx: Transaction, study: Study) -> None:
         """Take the arrivals that the store holds, let go on whoever is promoted, and prune where nobody will be."""
@@ -96,7 +98,8 @@ class Climbing(Budgets):
         for number, epoch in told:
             rungs.tell(number, epoch, mean_of(known[number, epoch]))
         for number in ended:
-            rungs.end(number, stands[number].state, stands[number].value)
+            stand = stands[number]
+            rungs.end(number, stand.state, stand.value, epochs=stand.epochs / n_seeds)
         return bool(ended or any(epoch in rungs.epochs(number) for number, epoch in told))
 
     @staticmethod

@@ -32,6 +32,7 @@ from .spec import (
     TrainSpec,
     read_spec,
 )
+from .stop import Stop, Watch
 from .text import FreeJson, Metric, Name, Text, now
 from .trial import (
     ENDED,
@@ -63,7 +64,7 @@ __all__ = [
     "EpochProgress", "Fixed", "FreeJson", "HyperbandPruner", "Lease", "LeaseRequest", "Limits", "MedianPruner",
     "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point",
     "Progress", "Purpose", "Range", "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result",
-    "Rmsprop", "RungPruner", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Study", "StudyPatch", "StudySpec",
-    "StudyState", "TaskDefaults", "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "Worker",
-    "now", "read_spec",
+    "Rmsprop", "RungPruner", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study", "StudyPatch", "StudySpec",
+    "StudyState", "TaskDefaults", "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "Watch",
+    "Worker", "now", "read_spec",
 ]  # fmt: skip

@@ -10,8 +10,9 @@ from pydantic import Field
 from ..frozen import Frozen, Natural, Positive, Real
 from ..schedules import AnySchedule
 from .spec import BatchSize, Direction
+from .stop import Stop
 from .text import FreeJson, Name, Text
-from .trial import Divergence, Point, Purpose, StudyState
+from .trial import Absent, Divergence, Point, Purpose, StudyState
 
 WorkerId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
 
@@ -81,6 +82,8 @@ class Assignment(Frozen):
     params: FreeJson = {}
     until_epoch: Positive
     """Reporting intervals to train, counted from the start."""
+    stop: Annotated[Stop | None, Absent] = None
+    """When to end earlier; a worker that does not know it is told to stop."""
 
     @property
     def key(self) -> Attempt:

@@ -12,6 +12,7 @@ from ..union import either
 from .optimizers import AnyOptimizer, named
 from .pruners import AnyPruner, MedianPruner, NoPruner, RungPruner
 from .space import SpaceSpec
+from .stop import MetricName, Stop
 from .text import FreeJson, Name, Text
 
 EXTERNAL = "external"
@@ -47,7 +48,7 @@ class SamplerSpec(Frozen):
 class Objective(Frozen):
     """What is best."""
 
-    metric: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_./-]{0,99}$")] | None = None
+    metric: MetricName | None = None
     direction: Direction | None = None
 
 
@@ -99,6 +100,8 @@ class StudySpec(Frozen):
     baselines: Annotated[tuple[FreeJson, ...], Field(max_length=1000)] = ()
     """Schedules trained first, as trials 0, 1, ...; their horizon is the study's."""
     confirm: Confirm | None = None
+    stop: Stop | None = None
+    """Early stopping; no part of a trajectory: it only ends one."""
     limits: Limits = Limits()
     labels: Annotated[dict[Text, Text], Field(max_length=64)] = {}
 

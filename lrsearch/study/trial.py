@@ -88,6 +88,8 @@ class Trial(Frozen):
     worker: str | None = None
     error: Text | None = None
     diverged_at: Divergence | None = None
+    stopped_at: Positive | None = None
+    """The epoch with which early stopping completed it; null where it went to its horizon."""
     seconds: float = 0.0
     """Seconds of training reported."""
     retry_of: Natural | None = None

@@ -23,6 +23,9 @@ class Held:
 
     def __init__(self, assignment: Assignment, groups: Mapping[int, Group]) -> None:
         self.runs = [Run(assignment, seed, group) for seed, group in groups.items()]
+        self._stop = assignment.stop
+        self._watch = assignment.stop.watch() if assignment.stop is not None else None
+        self._n_watched = 0
 
     @property
     def waits(self) -> bool:
@@ -39,8 +42,24 @@ class Held:
                 update, rate = record.divergence
                 yield Result(state="diverged", diverged_at=Divergence(update=update, lr=rate))
                 return
+            if run is self.runs[-1] and self._stops(record.epoch):
+                yield Result(state="completed")
+                return
         if all(run.whole and not run.untold and not run.to_test for run in self.runs):
             yield Result(state="completed")
+
+    def _stops(self, epoch: int) -> bool:
+        """Whether early stopping ends the trial with an epoch that all seeds have told."""
+        if self._stop is None or self._watch is None:
+            return False
+        stops = False
+        for records in zip(*(run.records[self._n_watched : epoch] for run in self.runs), strict=True):
+            metrics = [record.metrics for record in records]
+            if any(self._stop.metric not in its for its in metrics):
+                return False  # the service says what was asked for and not reported
+            stops = self._watch.stops([its[self._stop.metric] for its in metrics if self._stop.metric])
+        self._n_watched = epoch
+        return stops
 
     def _next(self) -> Run | None:
         """The run whose oldest news is next in order; None while that must wait for another run."""

@@ -33,7 +33,8 @@ class Run:
 
     Attributes:
         keys: ``store_key`` after 0, 1, ..., ``until`` epochs.
-        until: where it stops, counted in epochs from the start.
+        until: where it stops for now, counted in epochs from the start.
+        end: where it is over: its schedule's end, or of a test where the trial stopped.
         records: of the epochs so far.
         untold: what the service has not heard yet, in the order in which it came about.
         rank: whose epoch a trained one is, among those who share it: the lowest's.
@@ -55,6 +56,7 @@ class Run:
         self.records: list[EpochRecord] = []
         self.untold: deque[Told] = deque()
         self.is_test = self.to_test = assignment.purpose == "test"
+        self.end = assignment.until_epoch if self.is_test else self.plan.n_epochs
         self.rank = (assignment.purpose != "trial", self.is_test, assignment.key)
         self.alone = False
         self.restored = True
@@ -87,8 +89,8 @@ class Run:
 
     @property
     def whole(self) -> bool:
-        """Whether it is at its schedule's end."""
-        return self.epoch >= self.plan.n_epochs
+        """Whether it is at its end."""
+        return self.epoch >= self.end
 
     def common(self, other: Run) -> int:
         """Epochs from the start that two runs have in common."""
