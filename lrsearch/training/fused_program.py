@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,12 @@ import torch
 from ..errors import InvalidInput
 from ..schedules import FloatArray
 from ..study import TrainSpec
-from .batches import EVALUATED_AT_ONCE, Tensors
 from .device import Reseed, chosen_device, pinned
-from .interval import Interval, Tally, total
+from .interval import Interval
 from .lane_rows import operators, rows_of
 from .lanes_model import LanesModel, lane_kernels
 from .numerics import FUSED_PROGRAM, torch_numerics
+from .passes import GRADIENT, Passes
 from .program import EpochRecord, OutOfMemory, State, check_state
 from .setting import Setting
 from .stacked import STACKED, StackedOptimizer
@@ -57,6 +56,7 @@ class FusedProgram:
         self._operators = workload.prepared(("operators", data), lambda: operators(workload.task, train, data))
         self._model = LanesModel(placed_model(workload.task, train, seed, self._setting.device))
         self._model.select(self._rows([0]))
+        self._passes = Passes(self._model, workload.task, data.train)
         self._optimizer = self._new_optimizer()
         self._update = 0
         self._first_losses = np.full(1, np.nan)
@@ -81,7 +81,8 @@ class FusedProgram:
         rates = controls[:, :, 0]
         with self._vectorised() as reseed, self._undone():
             interval = self._trained(rates, reseed)
-            val = {f"val_{name}": values for name, values in self._evaluated(self._setting.data.val).items()}
+            means = self._passes.evaluated("val", self._setting.data.val, self.n_lanes)
+            val = {f"val_{name}": values for name, values in means.items()}
             records = interval.records(epoch, self._update, rates, val, self._first_losses)
         self._update += rates.shape[1]
         seconds = (time.perf_counter() - began) / self.n_lanes
@@ -103,6 +104,7 @@ class FusedProgram:
         with _memory_errors():
             moved = {name: t.index_select(0, rows) if t.ndim else t for name, t in self._optimizer.state().items()}
             self._model.select(rows)
+            self._passes.forget()
             self._optimizer = self._new_optimizer()
             self._optimizer.load(moved)
         self._first_losses = self._first_losses[list(index)]
@@ -156,7 +158,7 @@ class FusedProgram:
         if self._setting.data.test is None:
             return {}
         with self._vectorised(), self._undone():
-            means = self._evaluated(self._setting.data.test)
+            means = self._passes.evaluated("test", self._setting.data.test, self.n_lanes)
         return {f"test_{name}": float(values[lane]) for name, values in means.items()}
 
     @staticmethod
@@ -191,43 +193,20 @@ class FusedProgram:
         """Train all rows, the padded one at the last lane's rates."""
         model, setting = self._model, self._setting
         model.train(True)
-        leaf = model.weights.detach().requires_grad_()
-        padded = np.concatenate([rates, rates[-1:].repeat(len(leaf) - len(rates), axis=0)])
-        by_update = torch.from_numpy(np.ascontiguousarray(padded.T)).to(leaf.device, leaf.dtype)
+        padded = np.concatenate([rates, rates[-1:].repeat(len(model.weights) - len(rates), axis=0)])
+        by_update = torch.from_numpy(np.ascontiguousarray(padded.T)).to(setting.device, model.weights.dtype)
         interval = Interval()
         batches = setting.order.batches(self._update, self._update + rates.shape[1], setting.device)
-        for update, (index, rate) in enumerate(zip(batches, by_update, strict=True), start=self._update):
+        for update, (examples, rate) in enumerate(zip(batches, by_update, strict=True), start=self._update):
             reseed(self._seed, update)
-            inputs, targets = (side.index_select(0, index) for side in setting.data.train)
-            losses, sums = model.call(partial(self._loss, n=len(index)), leaf, inputs, targets)
-            gradient = torch.autograd.grad(losses.sum(), leaf)[0]
-            norms = torch.linalg.vector_norm(gradient, dim=1)
+            measured = self._passes.update(examples)
+            gradient = measured.pop(GRADIENT)
             if self._train.clip_norm is not None:
-                gradient.mul_((self._train.clip_norm / (norms + CLIP_EPS)).clamp_(max=1.0)[:, None])
+                gradient.mul_((self._train.clip_norm / (measured["grad_norm"] + CLIP_EPS)).clamp_(max=1.0)[:, None])
             elementwise = self._optimizer.elementwise
             self._optimizer.step([gradient] if elementwise else model.split(gradient), rate)
-            interval.add(len(index), {"loss": losses.detach(), "grad_norm": norms, **sums})
+            interval.add(len(examples), measured)
         return interval
-
-    def _loss(
-        self, outputs: torch.Tensor, targets: torch.Tensor, n: int
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """A batch's loss, and the sums over its examples of what else is measured."""
-        loss = self._task.loss(outputs, targets)
-        with torch.no_grad():
-            measures = self._task.measure(outputs.detach(), targets)
-            return loss, {name: total(value, n) for name, value in measures.items()}
-
-    @torch.no_grad()
-    def _evaluated(self, pair: Tensors) -> dict[str, FloatArray]:
-        """Loss and measures over ``pair``, means over its examples, shape (lanes,)."""
-        self._model.train(False)
-        tally = Tally()
-        for inputs, targets in zip(*(torch.split(side, EVALUATED_AT_ONCE) for side in pair), strict=True):
-            n = len(targets)
-            losses, sums = self._model.call(partial(self._loss, n=n), self._model.weights, inputs, targets)
-            tally.add(n, {"loss": losses * n, **sums})
-        return tally.means(self.n_lanes)
 
 
 @contextmanager

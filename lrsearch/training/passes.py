@@ -1,0 +1,96 @@
+"""Forward and backward passes of all lanes at once: of a batch while they train, of held-out examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from ..schedules import FloatArray
+from ..tasks.task import Task
+from .batches import EVALUATED_AT_ONCE, Tensors
+from .interval import Tally, total
+from .lanes_model import LanesModel
+from .tape import Results, Taped
+
+GRADIENT = ""
+"""The name of the gradient among what is measured of a batch."""
+
+
+class Passes:
+    """What lanes compute of examples; each kind of call is taped where that pays.
+
+    Args:
+        model: the lanes; its tensors must be the same objects until ``forget``.
+        task: whose losses and measures.
+        train: the training examples, on the device.
+    """
+
+    def __init__(self, model: LanesModel, task: Task, train: Tensors) -> None:
+        self._model, self._task, self._train = model, task, train
+        self._taped: dict[object, Callable[[], Results]] = {}
+        self._batches: dict[int, Tensors] = {}
+
+    def forget(self) -> None:
+        """The model's tensors are others now."""
+        self._taped.clear()
+
+    def update(self, examples: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Losses, sums of measures, gradient and its norm, for a batch.
+
+        Args:
+            examples: their numbers, of shape (batch,).
+
+        Returns:
+            ``loss`` and ``grad_norm`` of shape (rows,), a batch's sum of every other measure, and the gradient of
+            shape (rows, P) as ``GRADIENT``, which the next call writes again.
+        """
+        n = len(examples)
+        if n not in self._batches:
+            self._batches[n] = tuple(side.index_select(0, examples) for side in self._train)  # type: ignore[assignment]  # two sides
+        inputs, targets = self._batches[n]
+        for side, batch in zip(self._train, self._batches[n], strict=True):
+            torch.index_select(side, 0, examples, out=batch)
+        leaf = self._model.weights.detach().requires_grad_()
+
+        def passed() -> Results:
+            losses, sums = self._model.call(partial(self._loss, n=n), leaf, inputs, targets)
+            gradient = torch.autograd.grad(losses.sum(), leaf)[0]
+            norms = torch.linalg.vector_norm(gradient, dim=1)
+            return {**sums, "loss": losses.detach(), "grad_norm": norms, GRADIENT: gradient}
+
+        results = self._call(n, passed)
+        return {name: tensor if name == GRADIENT else tensor.clone() for name, tensor in results.items()}
+
+    @torch.no_grad()
+    def evaluated(self, part: str, pair: Tensors, n_lanes: int) -> dict[str, FloatArray]:
+        """Loss and measures over the examples of ``pair``, called ``part``: means, of shape (lanes,)."""
+        self._model.train(False)
+        tally = Tally()
+        for number, chunk in enumerate(zip(*(torch.split(side, EVALUATED_AT_ONCE) for side in pair), strict=True)):
+            inputs, targets = chunk
+            n = len(targets)
+
+            def passed(inputs: torch.Tensor = inputs, targets: torch.Tensor = targets, n: int = n) -> Results:
+                losses, sums = self._model.call(partial(self._loss, n=n), self._model.weights, inputs, targets)
+                return {**sums, "loss": losses * n}
+
+            results = self._call((part, number), passed)
+            tally.add(n, {name: tensor.clone() for name, tensor in results.items()})
+        return tally.means(n_lanes)
+
+    def _call(self, kind: object, function: Callable[[], Results]) -> Results:
+        """``function``, which does the same whenever it is of one ``kind``."""
+        if kind not in self._taped:
+            self._taped[kind] = Taped(function) if self._model.weights.device.type == "cpu" else function
+        return self._taped[kind]()
+
+    def _loss(
+        self, outputs: torch.Tensor, targets: torch.Tensor, n: int
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """A batch's loss, and the sums over its examples of what else is measured."""
+        loss = self._task.loss(outputs, targets)
+        with torch.no_grad():
+            measures = self._task.measure(outputs.detach(), targets)
+            return loss, {name: total(value, n) for name, value in measures.items()}

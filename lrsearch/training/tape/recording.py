@@ -1,0 +1,158 @@
+"""What a function does to tensors, noted operator by operator while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+aten = torch.ops.aten
+UNFIT = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view}
+"""Operators whose results steer Python, by their values or shapes: next time something else may happen."""
+BY_NUMBER: Mapping[Any, Callable[..., Any]] = {
+    aten.add.Scalar: torch.add,
+    aten.sub.Scalar: torch.sub,
+    aten.mul.Scalar: torch.mul,
+    aten.div.Scalar: torch.div,
+}
+"""Operators with a number, and who writes their results where they are told to."""
+UNSAID: Mapping[str, tuple[int, ...]] = {"native_batch_norm": (3, 4)}
+"""Arguments that operators change though their schemas do not say so: running means and variances."""
+
+
+def storage_of(tensor: torch.Tensor) -> int:
+    """Which memory a tensor looks at."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def tensors_in(*nested: object) -> list[torch.Tensor]:
+    """Every tensor in nested arguments."""
+    return [leaf for leaf in tree_leaves(nested) if isinstance(leaf, torch.Tensor)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """``run(*args, **kwargs)``: does what an operator did, into the tensors that it did it into.
+
+    Attributes:
+        name: the operator's, without its overload.
+        run: what is called.
+        args: its arguments, the tensors of the recorded run among them.
+        kwargs: the same by name.
+        fresh: those of them that were its results, in new memory.
+        changed: those of them that it wrote though they were there before.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    fresh: tuple[torch.Tensor, ...]
+    changed: tuple[torch.Tensor, ...]
+
+    @property
+    def touched(self) -> list[torch.Tensor]:
+        """Every tensor that it reads or writes."""
+        return tensors_in(self.args, self.kwargs)
+
+    @property
+    def read(self) -> list[torch.Tensor]:
+        """Every tensor that it reads."""
+        return [tensor for tensor in self.touched if not any(tensor is one for one in self.fresh)]
+
+
+class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch types it not
+    """Notes what runs inside, which runs as it would outside.
+
+    Views are not noted: what they look at is written again. The tensors met are kept alive, so that no two of them ever
+    had the same memory.
+
+    Attributes:
+        calls: in order.
+        unfit: why they may not be run again; None where they may.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch types it not
+        self.calls: list[Call] = []
+        self.unfit: str | None = None
+        self._met: list[torch.Tensor] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        results = tensors_in(result)
+        self._met += [*tensors_in(args, kwargs), *results]
+        if UNFIT.intersection(func.tags):
+            self.unfit = f"{func} depends on numbers"
+        else:
+            self._note(func, args, kwargs or {}, results)
+        return result
+
+    @property
+    def changed(self) -> list[torch.Tensor]:
+        """The tensors that were there before and were written."""
+        made = {storage_of(tensor) for call in self.calls for tensor in call.fresh}
+        return [tensor for call in self.calls for tensor in call.changed if storage_of(tensor) not in made]
+
+    def _note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], results: list[torch.Tensor]) -> None:
+        name, arguments = func.overloadpacket.__name__, func._schema.arguments
+        writes = [i for i, a in enumerate(arguments) if a.alias_info is not None and a.alias_info.is_write]
+        given = [*args, *(kwargs.get(argument.name) for argument in arguments[len(args) :])]
+        changed = tuple(tensors_in([given[i] for i in (*writes, *UNSAID.get(name, ()))]))
+        known = {storage_of(tensor) for tensor in tensors_in(args, kwargs)}
+        fresh = [tensor for tensor in results if storage_of(tensor) not in known]
+        if fresh and len(fresh) < len(results):
+            self.unfit = f"{func} gives new tensors and old ones"
+        elif fresh:
+            run, args, kwargs = _written(func, args, kwargs, fresh)
+            self.calls.append(Call(name, run, args, kwargs, tuple(fresh), changed))
+        elif changed:
+            self.calls.append(Call(name, func, args, kwargs, (), changed))
+
+
+def _written(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], results: list[torch.Tensor]
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """What to call so that ``results`` are written where they are, in as few passes over memory as torch knows."""
+    if func is aten.relu.default:
+        return aten.clamp_min.out, (args[0], 0), {"out": results[0]}
+    if func is aten.clone.default:
+        return torch.Tensor.copy_, (results[0], args[0]), {}
+    if func in BY_NUMBER and not kwargs:
+        return BY_NUMBER[func], args, {"out": results[0]}
+    found = _out_variant(func)
+    if found is None:
+        return partial(_copied, func), (results, *args), kwargs
+    variant, names = found
+    return variant, args, {**kwargs, **dict(zip(names, results, strict=True))}
+
+
+def _copied(func: Callable[..., Any], into: list[torch.Tensor], /, *args: Any, **kwargs: Any) -> None:
+    for target, result in zip(into, tensors_in(func(*args, **kwargs)), strict=True):
+        target.copy_(result)
+
+
+@cache
+def _out_variant(func: Any) -> tuple[Any, tuple[str, ...]] | None:
+    """The overload that writes its results where it is told to, and the names of those; None = there is none."""
+
+    def described(arguments: Any) -> list[tuple[str, str]]:
+        return [(argument.name, str(argument.type)) for argument in arguments]
+
+    wanted = described(func._schema.arguments)
+    for overload in func.overloadpacket.overloads():
+        variant = getattr(func.overloadpacket, overload)
+        arguments = variant._schema.arguments
+        names = tuple(argument.name for argument in arguments if argument.is_out)
+        if (
+            len(names) == len(func._schema.returns)
+            and described(argument for argument in arguments if not argument.is_out) == wanted
+            and torch._C._dispatch_has_kernel_for_dispatch_key(variant.name(), "CPU")
+        ):
+            return variant, names
+    return None

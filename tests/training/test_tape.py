@@ -1,0 +1,130 @@
+"""Tapes: what is played has the very bits of what was called, or is not played."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrsearch.study import TrainSpec
+from lrsearch.training.fused_program import FusedProgram
+from lrsearch.training.tape import Taped, taped
+from lrsearch.training.workload import Workload
+
+from .zoo import FUSABLE
+
+CALLS = taped.ORDINARY + 2
+"""As many as it takes until a tape is played."""
+SHAPE = (3, 4)
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(taped.same_bits(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("name", FUSABLE)
+def test_a_program_trains_the_same_with_and_without_tapes(same, monkeypatch, name):
+    workload, train = Workload(FUSABLE[name], {}), TrainSpec.read({"optimizer": "adam", "batch_size": 50})
+    rates = np.linspace(0.001, 0.03, 5)[:, None, None].repeat(8, axis=1)
+    seen = []
+    for longest in (np.inf, 0):
+        monkeypatch.setattr(taped, "LONGEST_SECONDS", longest)
+        made = FusedProgram(workload, train, 0, "cpu")
+        made.fork([0] * 5)
+        records = [record for epoch in (1, 2, 3) for record in made.run_epoch(epoch, rates)]
+        plays = [call.plays for call in made._passes._taped.values()]
+        assert any(plays) == (longest > 0)
+        made.fork([0, 4, 2])
+        records += [record for epoch in (4, 5) for record in made.run_epoch(epoch, rates[:3])]
+        seen.append((records, [made.save(lane) for lane in range(3)]))
+    (with_records, with_states), (records, states) = seen
+    assert all(map(same, with_records, records))
+    assert all(map(same, with_states, states))
+
+
+def steps():
+    """Operators on a list of tensors: what is appended, or None where one is changed in place."""
+    return {
+        "add": lambda a, b: a + b,
+        "times one": lambda a, b: torch.ops.aten.mul.Scalar(a, 1),
+        "scaled": lambda a, b: torch.ops.aten.mul.Scalar(a, 0.5),
+        "relu": lambda a, b: a.relu(),
+        "product": lambda a, b: a.t() @ b,
+        "turned": lambda a, b: a.t().contiguous().t(),
+        "view": lambda a, b: a.view(-1).view(a.shape) if a.is_contiguous() else a.t(),
+        "part": lambda a, b: torch.cat([a[:1], b[1:]]) if a.shape == b.shape else a[:1],
+        "larger": lambda a, b: torch.where(a > 0, a, b),
+        "largest": lambda a, b: a.max(dim=1, keepdim=True).values,
+        "ones": lambda a, b: torch.ones_like(a),
+        "noise": lambda a, b: torch.empty_like(a).bernoulli_(0.5),
+        "dropped": lambda a, b: torch.nn.functional.dropout(a, 0.5),
+        "changed": lambda a, b: a.add_(1) if a.is_leaf else a,
+        "copied": lambda a, b: a.copy_(b) if a.shape == b.shape else a,
+        "sum": lambda a, b: a.sum(dim=0),
+    }
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_whatever_operators_do_a_tape_does_it_again(data):
+    names = data.draw(st.lists(st.sampled_from(sorted(steps())), min_size=1, max_size=12), label="operators")
+    places = [data.draw(st.tuples(st.integers(0, i + 1), st.integers(0, i + 1)), label="of") for i in range(len(names))]
+
+    def built(inputs):
+        def function():
+            held = [*inputs]
+            for name, (one, other) in zip(names, places, strict=True):
+                a, b = held[one], held[other]
+                try:
+                    held.append(steps()[name](a, b))
+                except RuntimeError:  # the shapes do not fit
+                    held.append(a)
+            return {str(i): tensor.clone() for i, tensor in enumerate(held)}
+
+        return function
+
+    ours, theirs = ([torch.randn(SHAPE) for _ in range(2)] for _ in range(2))
+    with torch.no_grad():
+        tape, function = Taped(built(ours)), built(theirs)
+        for call in range(CALLS + 3):
+            torch.manual_seed(call)
+            for one, other in zip(ours, theirs, strict=True):
+                other.copy_(one.copy_(torch.randn(SHAPE)))
+            torch.manual_seed(-call)
+            played = {name: tensor.clone() for name, tensor in tape().items()}
+            torch.manual_seed(-call)
+            assert equal(played, function())
+            assert all(map(taped.same_bits, ours, theirs))
+    assert tape.plays
+
+
+def test_what_looks_at_numbers_is_not_taped():
+    given = torch.zeros(3)
+    tape = Taped(lambda: {"it": given + 1 if given.sum() > 0 else given - 1})
+    for call in range(CALLS + 2):
+        given.fill_(call - 5)
+        assert tape()["it"][0] == call - (4 if call > 5 else 6)
+    assert not tape.plays
+
+
+def test_what_depends_on_more_than_tensors_is_not_taped():
+    given, calls = torch.zeros(3), []
+
+    def counting():
+        calls.append(1)
+        return {"it": given + len(calls)}
+
+    tape = Taped(counting)
+    for call in range(CALLS + 2):
+        assert tape()["it"][0] == call + 1
+    assert not tape.plays
+
+
+def test_what_takes_long_is_not_taped(monkeypatch):
+    monkeypatch.setattr(taped, "LONGEST_SECONDS", 0)
+    given = torch.zeros(3)
+    tape = Taped(lambda: {"it": given + 1})
+    assert all(tape()["it"][0] == 1 for _ in range(CALLS + 2))
+    assert not tape.plays
