@@ -50,11 +50,13 @@ class LiveTrial:
         start: finished epochs that this attempt begins with; 0 unless ``resume`` was called.
         epochs: how many epochs (reporting intervals) to train, counted from the very start.
         reported: epochs that an earlier, lost attempt had reported.
+        history: the metrics reported so far, an epoch each: ``schedule.lr(update, ..., history=trial.history)`` of a
+            metric-driven schedule needs them; after ``resume`` put those of the epochs before it there.
     """
 
     def __init__(self, asker: _Asker, assignment: Assignment) -> None:
         self._asker = asker
-        self._metrics: list[Point] = []
+        self.history: list[dict[str, float]] = []
         self._ended = False
         self._stop = False
         self.study = assignment.study
@@ -103,6 +105,7 @@ class LiveTrial:
         values = {name: _number(name, value) for name, value in metrics.items()}
         point = Point.read({"epoch": self._position + 1, "seed": self.seed, "metrics": values})
         self._position += 1
+        self.history.append(values)
         self._asker.note(self, point)
 
     @property

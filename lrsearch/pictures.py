@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .schedules import FloatArray, Schedule
+from .schedules import FloatArray, History, MetricDriven, Schedule
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 LOG_FROM = 8.0
@@ -22,15 +22,24 @@ DECADES = 4
 
 
 class Tried(NamedTuple):
-    """A schedule that was tried, and the value it reached; None where it reached none."""
+    """A schedule that was tried, and the value it reached; None where it reached none.
+
+    ``history`` is what a metric-driven one measured; without it, it is drawn as it is while its metric improves.
+    """
 
     number: int
     schedule: Schedule
     value: float | None
+    history: History = ()
+
+    def rates(self, updates_per_epoch: int | None) -> FloatArray:
+        """The rate of every update."""
+        history = self.history or self.schedule.improving(updates_per_epoch)
+        return self.schedule.lr_table(updates_per_epoch, history=history)
 
 
 def sketch(schedule: Schedule, updates_per_epoch: int | None = None, *, width: int = 60, height: int = 8) -> str:
-    """``schedule`` as lines of block characters.
+    """``schedule`` as lines of block characters; a metric-driven one as it is while its metric improves.
 
     Args:
         schedule: the schedule.
@@ -38,7 +47,7 @@ def sketch(schedule: Schedule, updates_per_epoch: int | None = None, *, width: i
         width: columns, >= 1; each shows the mean rate of its share of the updates.
         height: rows, >= 1.
     """
-    table = schedule.lr_table(updates_per_epoch)
+    table = schedule.lr_table(updates_per_epoch, history=schedule.improving(updates_per_epoch))
     edges = np.linspace(0, len(table), width + 1)
     columns = np.array([table[int(low) : max(int(low) + 1, int(high))].mean() for low, high in pairwise(edges)])
     peak = float(columns.max())
@@ -58,6 +67,8 @@ def sketch(schedule: Schedule, updates_per_epoch: int | None = None, *, width: i
     rows.append(" " * 11 + "0" + f"{end:>{width - 1}}")
     if logarithmic:
         rows[0] += "  (logarithmic)"
+    if isinstance(schedule, MetricDriven):
+        rows[0] += f"  (as long as {schedule.metric} improves)"
     return "\n".join(rows)
 
 
@@ -95,9 +106,9 @@ def paint(
     colours = ScalarMappable(scale, "viridis" if minimize else "viridis_r")
     per_unit = updates_per_epoch or 1
     steps: dict[str, Any] = {"drawstyle": "steps-post"}
-    floor = min(_positive(item.schedule.lr_table(updates_per_epoch)).min() for item in tried)
+    floor = min(_positive(item.rates(updates_per_epoch)).min() for item in tried)
     for item in sorted(tried, key=lambda item: item.number == best):
-        table = item.schedule.lr_table(updates_per_epoch)
+        table = item.rates(updates_per_epoch)
         x = np.arange(len(table) + 1) / per_unit
         y = np.where(table > 0, table, np.nan)[[*range(len(table)), -1]]
         if item.number == best:

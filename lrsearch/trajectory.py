@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .schedules import FloatArray, Schedule
+from .schedules import FloatArray, History, Schedule
 
 MANTISSA_BITS = 44
 """Controls keep this many bits of mantissa, so that two machines' last-bit differences do not part equal schedules."""
@@ -80,11 +80,17 @@ class Plan:
         """First update and end (exclusive) of an interval."""
         return interval_bounds(self.schedule, self._updates_per_epoch, epoch)
 
-    def controls(self, epoch: int) -> FloatArray:
+    def controls(self, epoch: int, history: History = ()) -> FloatArray:
         """float64 of shape (updates, 1): column 0 is the learning rate of every update of interval ``epoch``, rounded.
 
-        ``epoch`` counts from 1; rates keep 44 bits of mantissa, as ``rounded``.
+        ``epoch`` counts from 1; rates keep 44 bits of mantissa, as ``rounded``. A metric-driven schedule needs the
+        metrics of the intervals before, see ``foreseen``.
+
+        Raises:
+            InvalidInput: ``history`` is too short.
         """
+        if self.schedule.METRIC_DRIVEN:
+            return self._computed(*self.bounds(epoch), history)
         number, position = divmod(epoch - 1, self._at_once)
         return self._rates(number)[position * self._interval : (position + 1) * self._interval]
 
@@ -93,39 +99,54 @@ class Plan:
         if self._block[0] != number:
             first, _ = self.bounds(number * self._at_once + 1)
             _, end = self.bounds((number + 1) * self._at_once)
-            rates = self.schedule.lr(np.arange(first, end), self._updates_per_epoch)
-            self._block = (number, rounded(rates)[:, None])
+            self._block = (number, self._computed(first, end))
         return self._block[1]
 
-    def keys(self, start: str, n_epochs: int | None = None) -> list[str]:
-        """The keys of the trajectory that begins at ``start``: after 0, 1, ... ``n_epochs`` (all) intervals."""
-        n_epochs = self.n_epochs if n_epochs is None else n_epochs
+    def _computed(self, first: int, end: int, history: History = ()) -> FloatArray:
+        return rounded(self.schedule.lr(np.arange(first, end), self._updates_per_epoch, history=history))[:, None]
+
+    def foreseen(self, history: History = ()) -> int:
+        """How many intervals, from the first, have controls that are known once ``history`` was measured."""
+        return self.schedule.foreseen(self._updates_per_epoch, history)
+
+    def keys(self, start: str, n_epochs: int | None = None, history: History = ()) -> list[str]:
+        """The keys of the trajectory that begins at ``start``: after 0, 1, ... ``n_epochs`` (all) intervals.
+
+        A metric-driven schedule has as many as ``history`` foresees.
+        """
+        n_epochs = min(self.n_epochs if n_epochs is None else n_epochs, self.foreseen(history))
         keys = [start]
-        for first in range(0, n_epochs, self._at_once):
-            rates = self._rates(first // self._at_once)
-            for epoch in range(min(self._at_once, n_epochs - first)):
-                keys.append(next_key(keys[-1], rates[epoch * self._interval : (epoch + 1) * self._interval]))
+        for epoch in range(1, n_epochs + 1):
+            keys.append(next_key(keys[-1], self.controls(epoch, history)))
         return keys
 
 
-def plan_key(recipe: Mapping[str, Any], seed: int, schedule: Schedule, updates_per_epoch: int | None) -> str:
-    """The key of the whole trajectory: equal for trials that train the same thing under any name."""
-    return Plan(schedule, updates_per_epoch).keys(first_key(recipe, seed))[-1]
+def plan_key(recipe: Mapping[str, Any], seed: int, schedule: Schedule, updates_per_epoch: int | None) -> str | None:
+    """The key of the whole trajectory: equal for trials that train the same thing under any name.
+
+    None for a metric-driven schedule, unless nothing that may be measured can change it.
+    """
+    plan = Plan(schedule, updates_per_epoch)
+    keys = plan.keys(first_key(recipe, seed))
+    return keys[-1] if len(keys) > plan.n_epochs else None
 
 
-def count_epochs(schedules: Iterable[Schedule], updates_per_epoch: int | None) -> tuple[int, int]:
+def count_epochs(schedules: Iterable[Schedule], updates_per_epoch: int | None) -> tuple[int, int | None]:
     """Epochs asked and distinct over ``schedules`` of one recipe and seed.
 
     ``asked`` adds up every schedule's reporting intervals; ``distinct`` counts those that differ from all others in
-    their controls so far: what training with shared prefixes has to train.
+    their controls so far: what training with shared prefixes has to train. It is None where a metric-driven schedule
+    lets nobody know.
     """
     start = first_key({}, 0)
-    asked, distinct = 0, set[str]()
+    asked, distinct, known = 0, set[str](), True
     for schedule in schedules:
         plan = Plan(schedule, updates_per_epoch)
+        keys = plan.keys(start)
         asked += plan.n_epochs
-        distinct.update(plan.keys(start)[1:])
-    return asked, len(distinct)
+        known = known and len(keys) > plan.n_epochs
+        distinct.update(keys[1:])
+    return asked, len(distinct) if known else None
 
 
 def updates_per_epoch_of(n_train: int, batch_size: int | str) -> int:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import NotFound
-from ..schedules import Schedule, required_updates_per_epoch
+from ..schedules import History, Schedule, required_updates_per_epoch
 from .json import JSON
 from .table import TABLE
 from .target import Export, ExportContext, ExportTarget
@@ -25,6 +25,7 @@ def export(
     study: str | None = None,
     trial: int | None = None,
     recipe: Mapping[str, Any] | None = None,
+    history: History = (),
 ) -> Export:
     """Write ``schedule`` for ``target``.
 
@@ -35,17 +36,19 @@ def export(
         study: the study it was found in.
         trial: the trial it belongs to.
         recipe: what it was found for; its optimiser is written into code.
+        history: what the trial measured, interval by interval; a metric-driven schedule needs it.
 
     Raises:
         NotFound: no such target.
-        InvalidInput: the target needs the updates of an epoch and nobody knows them; as ``Schedule.clock``.
+        InvalidInput: the target needs the updates of an epoch and nobody knows them; a metric-driven
+            schedule has not all its history; as ``Schedule.clock``.
     """
     found = TARGETS.get(target)
     if found is None:
         raise NotFound(f"there is no export target {target!r:.100}; known are {', '.join(TARGETS)}")
     if found.needs_updates and schedule.updates is None:
         required_updates_per_epoch(updates_per_epoch)
-    context = ExportContext(updates_per_epoch, study, trial, recipe or {})
+    context = ExportContext(updates_per_epoch, study, trial, recipe or {}, history)
     return Export(found.write(schedule, context), found.media_type)
 
 

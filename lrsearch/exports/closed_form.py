@@ -6,7 +6,10 @@ import ast
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..schedules import WARMUPS, Formula, Schedule
+import numpy as np
+
+from ..errors import InvalidInput
+from ..schedules import WARMUPS, Formula, History, Schedule
 
 MATH_NAMES: Mapping[str, str] = {
     "pi": "math.pi",
@@ -30,6 +33,8 @@ LETTERS: Mapping[str, str] = {
 
 PEAK = "INITIAL_LR"
 """What the highest rate is called."""
+MAX_CHANGES = 20_000
+"""The most lines of a curve that is written into code."""
 
 
 class ClosedForm(NamedTuple):
@@ -62,12 +67,43 @@ class _Spelling(ast.NodeTransformer):
         return ast.Name(name)
 
 
-def closed_form(schedule: Schedule, updates_per_epoch: int | None) -> ClosedForm:
+TAKEN = """\
+def lr(update):
+    \"\"\"The learning rate of optimiser update `update`; 0 is the first. The curve that this training took.\"\"\"
+    low, high = 0, len(CURVE)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if CURVE[middle][0] <= update else (low, middle)
+    return CURVE[low][1]"""
+
+
+def taken(schedule: Schedule, updates_per_epoch: int | None, history: History) -> ClosedForm:
+    """The curve that a metric-driven ``schedule`` took, as source: a list of updates from which on a rate holds.
+
+    Raises:
+        InvalidInput: ``history`` is too short; as ``Schedule.clock``.
+    """
+    horizon = schedule.clock(updates_per_epoch).horizon
+    rates = schedule.lr(np.arange(horizon + 1), updates_per_epoch, history=history)
+    changes = [0, *(np.flatnonzero(np.diff(rates)) + 1).tolist()]
+    if len(changes) > MAX_CHANGES:
+        raise InvalidInput(
+            f"code holds at most {MAX_CHANGES:,} changes of the rate (got {len(changes):,}): export `table`",
+            field="target",
+        )
+    pairs = "".join(f"    ({update}, {rates[update].item()!r}),\n" for update in changes)
+    name = f"{PEAK} = {schedule.initial_lr!r}"
+    return ClosedForm(f"{name}\nCURVE = [  # the first update of each rate, and the rate\n{pairs}]", TAKEN)
+
+
+def closed_form(schedule: Schedule, updates_per_epoch: int | None, history: History = ()) -> ClosedForm:
     """``schedule`` as source: what ``Schedule.lr`` computes, for one update at a time.
 
     Raises:
-        InvalidInput: as ``Schedule.clock``.
+        InvalidInput: as ``Schedule.clock``, and ``taken``.
     """
+    if schedule.METRIC_DRIVEN:
+        return taken(schedule, updates_per_epoch, history)
     clock = schedule.clock(updates_per_epoch)
     spelling = _Spelling()
     decay = spelling.spelled(type(schedule).DECAY)

@@ -10,13 +10,18 @@ from .target import ExportContext, ExportTarget
 
 
 def write(schedule: Schedule, context: ExportContext) -> str:
-    """A JSON object with ``study, trial, updates_per_epoch, schedule``; ``lrsearch.Schedule`` reads the last one."""
+    """A JSON object with ``study, trial, updates_per_epoch, schedule``; ``lrsearch.Schedule`` reads the last one.
+
+    A metric-driven schedule comes with its ``history``: with it ``Schedule.lr_table`` is the curve that was taken.
+    """
     told: dict[str, Any] = {
         "study": context.study,
         "trial": context.trial,
         "updates_per_epoch": context.updates_per_epoch,
         "schedule": schedule.model_dump(mode="json"),
     }
+    if schedule.METRIC_DRIVEN:
+        told["history"] = [dict(metrics) for metrics in context.history]
     return json.dumps(told, indent=2, allow_nan=False) + "\n"
 
 

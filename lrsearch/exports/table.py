@@ -23,7 +23,7 @@ def write(schedule: Schedule, context: ExportContext) -> str:
             "the updates you want",
             field="target",
         )
-    rates = schedule.lr_table(context.updates_per_epoch).tolist()
+    rates = schedule.lr_table(context.updates_per_epoch, history=context.history).tolist()
     return "\n".join(["update,lr", *(f"{update},{rate!r}" for update, rate in enumerate(rates)), ""])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..schedules import Schedule
+from ..schedules import History, Schedule
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,15 @@ class ExportContext:
         study: the study's name.
         trial: the trial's number.
         recipe: what the schedule was found for: task, optimizer, batch_size, ...; empty = not known.
+        history: what the trial measured, interval by interval: a metric-driven schedule is exported as the curve that
+            it really took.
     """
 
     updates_per_epoch: int | None = None
     study: str | None = None
     trial: int | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    history: History = ()
 
     @property
     def source(self) -> str:

@@ -63,6 +63,12 @@ def to_torch(
     from torch.optim.lr_scheduler import LambdaLR
 
     schedule.clock(updates_per_epoch)
+    if schedule.METRIC_DRIVEN:
+        raise InvalidInput(
+            f"a LambdaLR knows the update, not what is measured: step torch's ReduceLROnPlateau, or export what "
+            f"{schedule.family} did in a trial",
+            field="family",
+        )
     if isinstance(start_update, bool) or not isinstance(start_update, int) or start_update < 0:
         raise InvalidInput(
             f"`start_update` is the number of updates done so far, a whole number >= 0 (got {start_update!r})",
@@ -143,7 +149,7 @@ def update(loss):
 
 def write(schedule: Schedule, context: ExportContext) -> str:
     """A self-contained module: constants, ``lr(update)``, optimiser, scheduler, one update."""
-    form = closed_form(schedule, context.updates_per_epoch)
+    form = closed_form(schedule, context.updates_per_epoch, context.history)
     horizon = schedule.clock(context.updates_per_epoch).horizon
     clip_norm = context.recipe.get("clip_norm")
     in_epochs = schedule.epochs is not None

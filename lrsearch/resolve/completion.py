@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import Fault, InvalidInput
@@ -10,6 +11,7 @@ from ..schedules import FAMILIES
 from ..space import Space, resolved_length, searched
 from ..study import OPTIMIZERS, Budget, Direction, Objective, SpaceSpec, Stop, StudySpec, TaskOffer, TrainSpec
 from ..trajectory import updates_per_epoch_of
+from .measured import watched
 from .options import complete_options
 
 OBJECTIVES = ("val_", "train_")
@@ -38,9 +40,10 @@ def resolve(spec: StudySpec, offer: TaskOffer | None) -> StudySpec:
         changes["train"], initial_lr = complete_train(spec.train or TrainSpec(), offer)
         changes["options"] = complete_options(spec.options, offer)
         changes["objective"] = complete_objective(spec.objective, offer)
+    objective = changes.get("objective", spec.objective)
     if spec.stop is not None:
-        changes["stop"] = complete_stop(spec.stop, changes.get("objective", spec.objective), offer)
-    changes["space"] = complete_space(spec, initial_lr)
+        changes["stop"] = complete_stop(spec.stop, objective, offer)
+    changes["space"] = complete_space(spec, initial_lr, watched(spec, objective, offer))
     if spec.sampler.name == "tpe" and spec.sampler.parallel is None:
         changes["sampler"] = spec.sampler.model_copy(update={"parallel": StudySpec.DEFAULT_PARALLEL})
     complete = spec.model_copy(update=changes)
@@ -133,10 +136,12 @@ def complete_stop(stop: Stop, objective: Objective, offer: TaskOffer | None) -> 
     return stop.model_copy(update={"metric": metric, "direction": direction})
 
 
-def complete_space(spec: StudySpec, initial_lr: Mapping[str, Any] | None) -> SpaceSpec:
+def complete_space(
+    spec: StudySpec, initial_lr: Mapping[str, Any] | None, watched: Mapping[str, Any] = MappingProxyType({})
+) -> SpaceSpec:
     """The space with its defaults declared, shares turned into numbers and steps of lengths written out."""
     families = spec.space.family
-    written = dict(spec.space.declarations)
+    written = {**spec.space.declarations, **watched}
     if initial_lr is not None and "initial_lr" not in written:
         written["initial_lr"] = SpaceSpec.read({"family": families, "initial_lr": initial_lr}).declarations[
             "initial_lr"

@@ -12,8 +12,10 @@ from pydantic import Field
 
 from ..frozen import Real
 from ..union import UNTAGGED
+from .adaptive_warmup import AdaptiveWarmup
 from .formula import Formula
 from .length import Length
+from .plateau import Plateau
 from .schedule import Schedule
 
 DecayRate = Annotated[Real, Field(gt=0, le=1)]
@@ -87,9 +89,15 @@ FAMILIES: Mapping[str, type[Schedule]] = MappingProxyType(
         "step": Step,
         "exponential": Exponential,
         "cosine": Cosine,
+        "plateau": Plateau,
+        "adaptive_warmup": AdaptiveWarmup,
     }
 )
 """Every family by name."""
+CLOSED_FORMS: Mapping[str, type[Schedule]] = MappingProxyType(
+    {name: family for name, family in FAMILIES.items() if not family.METRIC_DRIVEN}
+)
+"""The families whose rates are functions of the update alone."""
 
 if TYPE_CHECKING:
     AnySchedule = Schedule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, overload
 
 import numpy as np
@@ -20,6 +20,10 @@ from .warmup import WARMUPS
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LambdaLR
+
+
+History = Sequence[Mapping[str, float | None]]
+"""What was measured at the end of each reporting interval so far, by metric; None and NaN: it was not finite."""
 
 
 class Clock(NamedTuple):
@@ -48,6 +52,10 @@ class Schedule(Frozen):
     """The share of the peak, in ``v`` (updates since the warm-up's end), ``D`` (H - W) and the family's parameters."""
     MONOTONE: ClassVar[bool] = True
     """Whether the rate never rises after the warm-up."""
+    METRIC_DRIVEN: ClassVar[bool] = False
+    """Whether rates depend on what was measured so far; ``metric_driven.MetricDriven`` has what that brings."""
+    MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"warmup"})
+    """The lengths that need not last an update."""
     SEARCH: ClassVar[Mapping[str, Any]] = {}
     """What a space searches over where it does not name the family's parameter: declarations as in a spec."""
 
@@ -101,7 +109,7 @@ class Schedule(Frozen):
         if self.warmup_start == 0 and not WARMUPS[self.warmup_shape].starts_at_zero:
             raise ValueError(f"`warmup_start > 0` must hold for the warm-up shape {self.warmup_shape}")
         for name in self.lengths():
-            if name != "warmup" and not getattr(self, name) > 0:
+            if name not in self.MAY_BE_ZERO and not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must last at least one update (got {getattr(self, name):g})")
         if self.updates is not None:
             self.clock()
@@ -139,6 +147,11 @@ class Schedule(Frozen):
         """The names of what a space may vary: every field but the family and the horizon."""
         return tuple(name for name in cls.model_fields if name not in ("family", *HORIZON))
 
+    @classmethod
+    def rule(cls) -> str:
+        """How the family decays, in a line."""
+        return cls.DECAY.text
+
     @property
     def horizon(self) -> int:
         """The total length in its own unit."""
@@ -170,7 +183,7 @@ class Schedule(Frozen):
                 field="warmup",
             )
         for name in self.lengths():
-            if name != "warmup" and whole_updates(getattr(self, name), per_unit) < 1:
+            if name not in self.MAY_BE_ZERO and whole_updates(getattr(self, name), per_unit) < 1:
                 raise InvalidInput(
                     f"`{name}` must last at least one update (got {getattr(self, name):g} of {per_unit} updates)",
                     field=name,
@@ -188,43 +201,68 @@ class Schedule(Frozen):
         return values
 
     @overload
-    def lr(self, update: int, updates_per_epoch: int | None = None) -> float: ...
+    def lr(self, update: int, updates_per_epoch: int | None = None, *, history: History = ()) -> float: ...
     @overload
-    def lr(self, update: ArrayLike, updates_per_epoch: int | None = None) -> FloatArray: ...
-    def lr(self, update: ArrayLike, updates_per_epoch: int | None = None) -> float | FloatArray:
+    def lr(self, update: ArrayLike, updates_per_epoch: int | None = None, *, history: History = ()) -> FloatArray: ...
+    def lr(
+        self, update: ArrayLike, updates_per_epoch: int | None = None, *, history: History = ()
+    ) -> float | FloatArray:
         """The rate used for update ``update``.
 
         Args:
             update: whole number >= 0 or an array of them; 0 is the first update, beyond the horizon the rate stays.
             updates_per_epoch: needed where the horizon is in epochs.
+            history: for metric-driven families: the metrics of every reporting interval before those asked for.
 
         Returns:
             A float for a number, a float64 array of the same shape for an array.
 
         Raises:
-            InvalidInput: for a negative update, and as ``clock``.
+            InvalidInput: for a negative update, for a history that is too short, and as ``clock``.
         """
         clock = self.clock(updates_per_epoch)
         asked = np.asarray(update, dtype=np.float64)
         if asked.size and not asked.min() >= 0:
             raise InvalidInput(f"updates count from 0 (got {asked.min():g})", field="update")
         u = np.atleast_1d(np.minimum(asked, clock.horizon))
-        share = np.empty_like(u)
-        warm = u < clock.warmup
-        ramp = WARMUPS[self.warmup_shape].formula
-        share[warm] = ramp(u=u[warm], W=float(clock.warmup or 1), s=self.warmup_start)
-        decay = type(self).DECAY(v=u[~warm] - clock.warmup, **self.variables(clock))
-        share[~warm] = np.maximum(self.final_factor, decay)
-        rate = self.initial_lr * share
+        rate = self.initial_lr * self._shares(u, clock, history)
         return rate.reshape(asked.shape) if asked.ndim else float(rate[0])
 
-    def lr_table(self, updates_per_epoch: int | None = None) -> FloatArray:
+    def _shares(self, u: FloatArray, clock: Clock, history: History) -> FloatArray:
+        """The share of the peak at updates ``u``, in [0, H]."""
+        share = np.empty_like(u)
+        warm = u < clock.warmup
+        share[warm] = self._ramp(u[warm], clock.warmup or 1)
+        decay = type(self).DECAY(v=u[~warm] - clock.warmup, **self.variables(clock))
+        share[~warm] = np.maximum(self.final_factor, decay)
+        return share
+
+    def _ramp(self, u: FloatArray, warmup: float) -> FloatArray:
+        """The share of the peak at updates ``u`` of a warm-up that lasts ``warmup`` updates."""
+        return WARMUPS[self.warmup_shape].formula(u=u, W=float(warmup), s=self.warmup_start)
+
+    def lr_table(self, updates_per_epoch: int | None = None, *, history: History = ()) -> FloatArray:
         """The rate of every update, shape (H,), float64: ``table[u] == lr(u)``.
 
         Raises:
-            InvalidInput: as ``clock``.
+            InvalidInput: as ``clock``; for a metric-driven family that has not all its ``history``.
         """
-        return self.lr(np.arange(self.clock(updates_per_epoch).horizon), updates_per_epoch)
+        updates = np.arange(self.clock(updates_per_epoch).horizon)
+        return self.lr(updates, updates_per_epoch, history=history)
+
+    def foreseen(self, updates_per_epoch: int | None = None, history: History = ()) -> int:
+        """How many reporting intervals from the first have rates that nothing still to be measured can change.
+
+        All of them, unless the family is metric-driven.
+        """
+        return -(-self.clock(updates_per_epoch).horizon // self.updates_per_interval(updates_per_epoch))
+
+    def improving(self, updates_per_epoch: int | None = None) -> History:
+        """A history that suits the schedule, to show its shape by: every interval is better than the one before.
+
+        Empty unless the family is metric-driven.
+        """
+        return ()
 
     def to_torch(
         self,

@@ -60,7 +60,8 @@ def decay_done(schedule: Schedule, updates_per_epoch: int | None) -> FloatArray:
     """How much of its own decay a schedule has done at the end of each epoch.
 
     ``(peak - lr) / (peak - lowest lr)`` over what comes after the warm-up, lr the rate of the epoch's last update:
-    0 as long as the rate stays at its peak, 1 at the horizon. A schedule without a decay does its time: e / epochs.
+    0 as long as the rate stays at its peak, 1 at the horizon. A schedule without a decay does its time, e / epochs, and
+    so does a metric-driven one, whose decay nobody knows beforehand.
 
     Returns:
         float64 of shape (epochs,), ascending, the last one 1.
@@ -68,6 +69,8 @@ def decay_done(schedule: Schedule, updates_per_epoch: int | None) -> FloatArray:
     if schedule.epochs is not None and updates_per_epoch is None:
         updates_per_epoch = 1000  # unknown for external loops; any fine clock tells the same shares
     end = n_intervals(schedule, updates_per_epoch)
+    if schedule.METRIC_DRIVEN:
+        return np.arange(1, end + 1) / end
     ends = [interval_bounds(schedule, updates_per_epoch, epoch)[1] - 1 for epoch in range(1, end + 1)]
     after_warmup = np.maximum(ends, schedule.clock(updates_per_epoch).warmup)
     return shares_of(schedule.lr(after_warmup, updates_per_epoch), schedule.initial_lr)

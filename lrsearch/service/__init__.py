@@ -40,9 +40,12 @@ class Service(Comparisons):
     def export(self, name: str, trial: int | None, target: str, *, updates_per_epoch: int | None = None) -> Export:
         """A trial's schedule (None: the best one's) as text for a framework.
 
+        A metric-driven one as the curve that it took with the study's first seed.
+
         Raises:
             NotFound: no such study or trial, or none has completed yet.
-            InvalidInput: an unknown target, or updates per epoch are needed and unknown.
+            InvalidInput: an unknown target, updates per epoch are needed and unknown, or a metric-driven schedule's
+                trial did not come to its end.
         """
         with self.store.transaction(write=False) as tx:
             study = tx.studies.get(name)
@@ -52,6 +55,9 @@ class Service(Comparisons):
                     raise NotFound(f"no trial of `{name}` has completed yet")
                 trial = leaders[0].trial
             schedule = tx.trials.get(name, trial).schedule
+            first, *_ = study.spec.seeds()
+            points = tx.points.of(name, trial) if schedule.METRIC_DRIVEN else []
+            history = [point.metrics for point in points if point.seed in (None, first)]
         return export(
             schedule,
             target,
@@ -59,6 +65,7 @@ class Service(Comparisons):
             study=name,
             trial=trial,
             recipe=None if study.spec.external else study.spec.recipe(),
+            history=history,
         )
 
     def catalog(self) -> Catalog:
@@ -106,7 +113,9 @@ class Service(Comparisons):
             return Cost(trials=trials, epochs_asked=asked, epochs_distinct=None)
         asked, distinct = count_epochs(schedules, updates)
         return Cost(
-            trials=len(schedules), epochs_asked=asked * resolved.n_seeds, epochs_distinct=distinct * resolved.n_seeds
+            trials=len(schedules),
+            epochs_asked=asked * resolved.n_seeds,
+            epochs_distinct=None if distinct is None else distinct * resolved.n_seeds,
         )
 
 

@@ -78,7 +78,7 @@ def _family(name: str, family: type[Schedule]) -> FamilyEntry:
         name=name,
         help=family.HELP,
         parameters=parameters(family, family.parameters()),
-        formula=family.DECAY.text,
+        formula=family.rule(),
         search=dict(family.SEARCH),
     )
 

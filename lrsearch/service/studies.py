@@ -217,6 +217,7 @@ def new_trial(study: Study, number: int, params: Any, schedule: Any, **fields: A
     known = spec.updates is not None or study.updates_per_epoch is not None
     short = known and schedule.clock(study.updates_per_epoch).horizon <= MAX_KEYED
     if short:
-        keys = Plan(schedule, study.updates_per_epoch).keys(first_key(spec.recipe(), spec.seeds()[0]))
-        fields |= {"root": keys[1], "plan_key": keys[-1]}
+        plan = Plan(schedule, study.updates_per_epoch)
+        keys = plan.keys(first_key(spec.recipe(), spec.seeds()[0]))
+        fields |= {"root": keys[1], "plan_key": keys[-1] if len(keys) > plan.n_epochs else None}
     return Trial(number=number, params=params, schedule=schedule, **({"purpose": "trial"} | fields))

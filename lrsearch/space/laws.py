@@ -50,7 +50,7 @@ def combination_faults(
                 yield Fault(
                     "space.warmup", f"every warm-up must end before the horizon (got warmup {longest:g} of {horizon})"
                 )
-        elif lengths:
+        elif lengths and name not in FAMILIES[family].MAY_BE_ZERO:
             shortest = min(lengths)
             if shortest <= 0 or (per_unit and whole_updates(shortest, per_unit) < 1):
                 updates = f" of {per_unit} updates" if per_unit else ""

@@ -68,6 +68,11 @@ class Cohort:
         """The lane that has come a run's way; None where there is none, or it takes no company."""
         if run.group is not self.group or run.until < self.epoch:
             return None
+        for lane in self.lanes:
+            if lane:
+                run.learn_from(lane[0])
+        if len(run.keys) <= self.epoch:
+            return None
         key = run.keys[self.epoch]
         return next(
             (lane for lane in self.lanes if lane and lane[0].keys[self.epoch] == key and not lane[0].alone), None
@@ -116,7 +121,7 @@ class Cohort:
         began = time.monotonic()
         self._fork(self.parts())
         epoch = self.epoch + 1
-        controls = np.stack([lane[0].plan.controls(epoch) for lane in self.lanes])
+        controls = np.stack([lane[0].controls(epoch) for lane in self.lanes])
         records = self._program.run_epoch(epoch, controls)
         self.epoch = epoch
         self._saved.clear()
@@ -191,6 +196,8 @@ class Cohort:
         if not lane or self.epoch == 0 or lane[0].keys[self.epoch] in self._saved:
             return
         self._prefixes.save(lane[0].keys[self.epoch], Prefix(tuple(lane[0].records), self._program.save(number)))
+        for run in lane:
+            run.leave_trail(self._prefixes)
         self._saved.add(lane[0].keys[self.epoch])
 
     def save_all(self) -> None:

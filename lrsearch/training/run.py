@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+from ..errors import InvalidInput
+from ..schedules import FloatArray
 from ..study import Assignment
 from ..trajectory import next_key
 from .group import Group
 from .plan import Plan
+from .prefixes import Prefix, PrefixStore
 from .program import EpochRecord
 
 
@@ -32,7 +37,8 @@ class Run:
         group: the group of its recipe and this seed.
 
     Attributes:
-        keys: ``store_key`` after 0, 1, ..., ``until`` epochs.
+        keys: ``store_key`` after 0, 1, ..., ``until`` epochs; of a metric-driven schedule as far as they are known,
+            one epoch more than there are records at least.
         until: where it stops for now, counted in epochs from the start.
         end: where it is over: its schedule's end, or of a test where the trial stopped.
         records: of the epochs so far.
@@ -52,8 +58,8 @@ class Run:
         self.plan = self._new_plan()
         self.keys = [group.start]
         self.until = 0
-        self.extend(assignment.until_epoch)
         self.records: list[EpochRecord] = []
+        self.extend(assignment.until_epoch)
         self.untold: deque[Told] = deque()
         self.is_test = self.to_test = assignment.purpose == "test"
         self.end = assignment.until_epoch if self.is_test else self.plan.n_epochs
@@ -68,9 +74,63 @@ class Run:
     def extend(self, until: int) -> None:
         """Go on to ``until``, at most to the schedule's end."""
         self.until = max(self.until, min(until, self.plan.n_epochs))
-        for epoch in range(len(self.keys), self.until + 1):
-            self.keys.append(next_key(self.keys[-1], self.plan.controls(epoch)))
+        self.foresee(self.records, self.keys)
         self.plan = self._new_plan()  # leaves the controls behind, as it may be long before they are wanted
+
+    def foresee(self, records: Sequence[EpochRecord], keys: Sequence[str]) -> None:
+        """Add the keys that are known once a trajectory with ``keys``, which agree with ours, has these records.
+
+        Raises:
+            InvalidInput: the schedule looks at a metric that they lack.
+        """
+        known = len(self.keys) - 1
+        history = [record.metrics for record in records] if known < self.until else []
+        while known < self.until:
+            done = min(known, len(history))
+            foreseen = min(self.until, self.plan.foreseen(history[:done]))
+            if foreseen <= known or self.keys[done] != keys[done]:
+                return
+            for epoch in range(known + 1, foreseen + 1):
+                self.keys.append(next_key(self.keys[-1], self.plan.controls(epoch, history[:done])))
+            known = foreseen
+
+    def learn_from(self, other: Run) -> None:
+        """Let a metric-driven run foresee its keys: whoever comes the same way measures the same."""
+        if self.schedule.METRIC_DRIVEN:
+            with suppress(InvalidInput):  # it fails by itself when it comes that far
+                self.foresee(other.records, other.keys)
+
+    def controls(self, epoch: int) -> FloatArray:
+        """The controls of the next epoch."""
+        history = [record.metrics for record in self.records] if self.schedule.METRIC_DRIVEN else []
+        return self.plan.controls(epoch, history)
+
+    def stored(self, prefixes: PrefixStore) -> tuple[int, Prefix] | None:
+        """The longest stored prefix that is known to be this run's: how many epochs it has, and the prefix."""
+        if self.schedule.METRIC_DRIVEN and (trail := prefixes.longest(self._trail(self.until))) is not None:
+            self.foresee(trail[1].records, self.keys)
+        found = prefixes.longest(self.keys)
+        while found is not None:
+            n_keys = len(self.keys)
+            self.foresee(found[1].records, self.keys)
+            if len(self.keys) == n_keys:
+                break
+            found = prefixes.longest(self.keys)
+        return found
+
+    def leave_trail(self, prefixes: PrefixStore) -> None:
+        """Store the records of a metric-driven run under its schedule's own name, so that its keys are found again.
+
+        The controls that a state is stored under follow from what was measured, which nobody knows who comes later.
+        """
+        if self.schedule.METRIC_DRIVEN and self.records:
+            prefixes.save(self._trail(self.epoch)[-1], Prefix(tuple(self.records), {}))
+
+    def _trail(self, n_epochs: int) -> list[str]:
+        name = f"{self.group.start} {self.schedule.model_dump_json()}"
+        return [
+            hashlib.blake2b(f"{name} {epoch}".encode(), digest_size=16).hexdigest() for epoch in range(n_epochs + 1)
+        ]
 
     @property
     def epoch(self) -> int:
@@ -116,6 +176,7 @@ class Run:
     def add(self, record: EpochRecord, *, shared: bool) -> None:
         """Note one epoch more. A shared one that was told before is not told again; one trained again is."""
         self.records.append(record)
+        self.foresee(self.records, self.keys)
         sent = not self.is_test and (not shared or record.epoch > self._heard)
         if sent or record.divergence is not None:
             self.untold.append(Told(record, shared, sent))

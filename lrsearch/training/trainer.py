@@ -163,7 +163,7 @@ class Trainer:
         starting: dict[tuple[Group, int], list[tuple[Run, Prefix | None]]] = {}
         for run in begun:
             cohort = self._company(run)
-            n_epochs, prefix = self._prefixes.longest(run.keys) or (0, None)
+            n_epochs, prefix = run.stored(self._prefixes) or (0, None)
             if cohort is not None and cohort.epoch >= n_epochs:
                 cohort.join(run)
             else:
@@ -252,6 +252,7 @@ class Trainer:
         try:
             with user_errors():
                 self._gather(cohort)
+                self._waiting.foresee(cohort.lanes)
                 cohort.leave_behind(self._waiting.needs)
                 self._cohorts += cohort.split(cohort.group.lanes)
                 cohort.train()

@@ -17,7 +17,7 @@ class Waiting:
     """
 
     def __init__(self) -> None:
-        self._runs: dict[Run, None] = {}
+        self._runs: dict[Run, tuple[str, ...]] = {}  # with the keys that are counted for it
         self._passing: Counter[str] = Counter()
         self._ordered = True
 
@@ -28,29 +28,40 @@ class Waiting:
         """The runs, in the order in which they should begin."""
         if not self._ordered:
             first: dict[str, int] = {}
-            for number, run in enumerate(self._runs):
-                for key in run.keys:
+            for number, keys in enumerate(self._runs.values()):
+                for key in keys:
                     first.setdefault(key, number)
-            order = sorted(self._runs, key=lambda run: [first[key] for key in run.keys])
-            self._runs = dict.fromkeys(order)
+            order = sorted(self._runs, key=lambda run: [first[key] for key in self._runs[run]])
+            self._runs = {run: self._runs[run] for run in order}
             self._ordered = True
         return iter(list(self._runs))
 
     def add(self, run: Run) -> None:
         """A run waits."""
-        self._runs[run] = None
-        self._passing.update(run.keys[1:])
+        self._runs[run] = keys = tuple(run.keys)
+        self._passing.update(keys[1:])
         self._ordered = False
 
     def remove(self, run: Run) -> None:
         """A run waits no longer; one that does not is left alone."""
         if run not in self._runs:
             return
-        del self._runs[run]
-        self._passing.subtract(run.keys[1:])
-        for key in run.keys[1:]:
+        keys = self._runs.pop(run)[1:]
+        self._passing.subtract(keys)
+        for key in keys:
             if not self._passing[key]:
                 del self._passing[key]
+
+    def foresee(self, lanes: Iterable[Lane]) -> None:
+        """Let metric-driven runs look at what those have measured that came their way."""
+        ends = {lane[0].keys[lane[0].epoch]: lane[0] for lane in lanes if lane}
+        for run, keys in self._runs.items():
+            if (other := ends.get(keys[-1])) is not None:
+                run.learn_from(other)
+                if len(run.keys) > len(keys):
+                    self._runs[run] = tuple(run.keys)
+                    self._passing.update(run.keys[len(keys) :])
+                    self._ordered = False
 
     def keys(self) -> Iterable[str]:
         """Every key that a waiting run comes by."""

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lrsearch.errors import InvalidInput
 from lrsearch.exports import export
 from lrsearch.exports.torch import OPTIMIZER_CLASSES
-from lrsearch.schedules import FAMILIES, WARMUPS, Schedule
+from lrsearch.schedules import CLOSED_FORMS, WARMUPS, Schedule
 from lrsearch.study import OPTIMIZERS
 
 BEYOND = 5
@@ -58,7 +58,7 @@ def rates_in_force(optimizer, scheduler, n_updates):
 
 
 @pytest.mark.parametrize("shape", WARMUPS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", CLOSED_FORMS)
 @settings(max_examples=8)
 @given(data=st.data())
 def test_the_emitted_text_sets_the_schedules_rate_at_every_update(family, shape, schedules, data):
@@ -72,7 +72,7 @@ def test_the_emitted_text_sets_the_schedules_rate_at_every_update(family, shape,
 
 
 @pytest.mark.parametrize("shape", WARMUPS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", CLOSED_FORMS)
 @settings(max_examples=8)
 @given(data=st.data())
 def test_to_torch_sets_the_schedules_rate_times_each_groups_multiplier(family, shape, schedules, data):
@@ -98,7 +98,7 @@ def test_the_text_runs_where_lrsearch_cannot_be_imported():
             {"family": family, "initial_lr": 0.3, "epochs": 6, "warmup": 1.5, "warmup_shape": shape}
             | {name: told[name] for name in kind.parameters() if name in told}
         )
-        for family, kind in FAMILIES.items()
+        for family, kind in CLOSED_FORMS.items()
         for shape in WARMUPS
     ]
     script = (

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lrsearch.errors import InvalidInput
-from lrsearch.schedules import FAMILIES, WARMUPS, Schedule, whole_updates
+from lrsearch.schedules import CLOSED_FORMS, WARMUPS, Schedule, whole_updates
 
 EPS = np.finfo(float).eps
 
@@ -30,7 +30,7 @@ DECAYS = {
 }
 """Share of the peak v updates after the warm-up of a decay that is ``length`` updates long; lengths in updates."""
 
-law = pytest.mark.parametrize(("family", "shape"), [(family, shape) for family in FAMILIES for shape in WARMUPS])
+law = pytest.mark.parametrize(("family", "shape"), [(family, shape) for family in CLOSED_FORMS for shape in WARMUPS])
 
 
 def parameters(schedule, clock):

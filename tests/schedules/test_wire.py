@@ -59,7 +59,7 @@ def test_a_family_says_what_it_is(family):
 @pytest.mark.parametrize(
     ("change", "field", "says"),
     [
-        ({"family": "stepp"}, "family", "one of constant, step, exponential, cosine (got 'stepp')"),
+        ({"family": "stepp"}, "family", f"one of {', '.join(FAMILIES)} (got 'stepp')"),
         ({"family": None}, "family", "got None"),
         ({"family": ["step"]}, "family", "got ['step']"),
         ({"gamma": 0.5}, "gamma", "did you mean `decay_rate`"),

@@ -189,7 +189,8 @@ def test_every_family_can_be_searched_by_its_name_alone(spec_of: SpecOf) -> None
         assert set(space.dimensions(family)) == {"initial_lr", *FAMILIES[family].SEARCH}
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
         for _ in range(20):
-            space.schedule(space.suggest(study.ask())).lr_table(7)
+            schedule = space.schedule(space.suggest(study.ask()))
+            schedule.lr_table(7, history=schedule.improving(7))
 
 
 def test_a_grid_refuses_ranges_without_points_but_lengths(spec_of: SpecOf) -> None:

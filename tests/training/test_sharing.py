@@ -23,10 +23,12 @@ def grid(number, n_trials=40):
     epochs = draw.randint(2, 9)
 
     def one():
-        family = draw.choice(["constant", "step", "step", "cosine", "exponential"])
+        family = draw.choice(["constant", "step", "step", "cosine", "exponential", "plateau", "plateau"])
         schedule = {"family": family, "initial_lr": draw.choice([0.05, 0.1]), "epochs": epochs}
-        if family in ("step", "exponential"):
+        if family in ("step", "exponential", "plateau"):
             schedule |= {"decay_rate": draw.choice([0.1, 0.5])}
+        if family == "plateau":
+            schedule |= {"patience": draw.randint(0, 2), "threshold": draw.choice([1e-4, 0.05, 0.3])}
         if family == "step":
             schedule |= {"step_size": draw.randint(1, epochs + 1)}
         if draw.random() < 0.3:
@@ -50,14 +52,19 @@ def test_epochs_trained_are_the_distinct_ones(bench, assign, number, lanes):
     schedules = grid(number)
     told = bench(lanes=lanes).train_all(numbered(assign, schedules))
     assert {result.state for result, _ in told.values()} == {"completed"}
-    read = [Schedule.model_validate(schedule) for schedule in schedules]
     task = CATALOG["least-squares"]
     updates_per_epoch = updates_per_epoch_of(task.train_examples, task.defaults.batch_size)
-    keys = {key for one in read for key in Plan(one, updates_per_epoch).keys(first_key({}, 0))[1:]}
-    asked, distinct = count_epochs(read, updates_per_epoch)
+    keys, fixed = set(), []
+    for schedule, (_, points) in zip(schedules, told.values(), strict=True):
+        read = Schedule.model_validate(schedule)
+        history = [point.metrics for point in points]
+        keys |= set(Plan(read, updates_per_epoch).keys(first_key({}, 0), history=history)[1:])
+        fixed += [] if read.METRIC_DRIVEN else [read]
     points = [point for _, points in told.values() for point in points]
-    assert len(points) == asked
-    assert sum(not point.shared for point in points) == distinct == len(keys)
+    assert len(points) == sum(schedule["epochs"] for schedule in schedules)
+    assert sum(not point.shared for point in points) == len(keys)
+    if len(fixed) == len(schedules):
+        assert count_epochs(fixed, updates_per_epoch) == (len(points), len(keys))
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 64])
