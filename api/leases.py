@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Response
+from fastapi import APIRouter, Body, Path, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
-from lrsearch.study import Lease, LeaseRequest, ReportAnswer, ReportRequest
+from lrsearch.service import Service
+from lrsearch.study import ENDED, Lease, LeaseRequest, ReportAnswer, ReportRequest
 
 from .body import StrictRoute
 from .examples import LEASES, REPORTS
@@ -30,17 +35,44 @@ def lease(service: TheService, request: Annotated[LeaseRequest, Body(openapi_exa
     response_model=ReportAnswer,
     responses=described(404, 409, 413, 415),
 )
-def report(
-    service: TheService, lease: LeaseId, request: Annotated[ReportRequest, Body(openapi_examples=REPORTS)]
+async def report(
+    service: TheService,
+    lease: LeaseId,
+    request: Annotated[ReportRequest, Body(openapi_examples=REPORTS)],
+    connection: Request,
 ) -> Response:
-    """Store points and results, renew the lease and top it up; an empty report is the heartbeat."""
-    return as_json(service.report(lease, request), headers=timing(service))
+    """Store points and results, renew the lease and top it up; an empty report is the heartbeat.
+
+    With `wait_seconds` the answer comes as soon as there is something to tell, at the latest after so long; what was
+    reported is stored at once. So a worker without work hears of a new study within milliseconds.
+    """
+    end = time.monotonic() + request.wait_seconds
+    loop, rung = asyncio.get_running_loop(), asyncio.Event()
+    with service.bell.heard_by(lambda: loop.call_soon_threadsafe(rung.set)):
+        while True:
+            told, answer = await run_in_threadpool(_look, service, lease, request)
+            left = end - time.monotonic()
+            if told or left <= 0:
+                return answer
+            with contextlib.suppress(TimeoutError):  # then one more look: another process may have stored something
+                await asyncio.wait_for(rung.wait(), left)
+            if await connection.is_disconnected():
+                return answer
+            rung.clear()
+            request = ReportRequest(hold=request.hold)
 
 
 @router.delete("/{lease}", summary="End a lease", status_code=204, responses=described(404))
 def release(service: TheService, lease: LeaseId) -> None:
     """Give back what it holds; others go on with it."""
     service.release(lease)
+
+
+def _look(service: Service, lease: str, request: ReportRequest) -> tuple[bool, Response]:
+    """One report, in one thread: whether its answer tells anything, and the answer."""
+    found = service.report(lease, request)
+    told = bool(found.assignments or found.directives or found.rejected) or found.study_state in ENDED
+    return told, as_json(found, headers=timing(service))
 
 
 def timing(service: TheService) -> dict[str, str]:

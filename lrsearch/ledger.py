@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import methodcaller
 from typing import Protocol
 
-from .study import Assignment, Attempt, Point, Report, Result
+from .study import Assignment, Attempt, Directive, Point, Report, Result
 
 MAX_BATCH_BYTES = 700_000
 """About the most that one request carries; the service takes 1 MiB."""
@@ -188,6 +188,13 @@ class Ledger:
             for key in self._of(study, trial):
                 self._extend(key, until_epoch or self._held[key].until_epoch)
             self.changed.notify_all()
+
+    def knows(self, directive: Directive) -> bool:
+        """Whether a directive only repeats what is done already: one to go on as far as is held, say."""
+        held = self._of(directive.study, directive.trial)
+        if directive.do == "continue":
+            return any(key not in self._parked and self._held[key].until_epoch == directive.until_epoch for key in held)
+        return directive.do == "wait" and all(key in self._parked for key in held)
 
     def clear(self) -> None:
         """Drop everything."""

@@ -55,9 +55,12 @@ def first_key(recipe: Mapping[str, Any], seed: int) -> str:
 
 def next_key(key: str, interval_controls: FloatArray) -> str:
     """The key one interval further."""
-    shape = b"%d, %d" % interval_controls.shape
-    controls = np.ascontiguousarray(interval_controls, dtype="<f8").tobytes()
-    return hashlib.blake2b(b"%b(%b)%b" % (bytes.fromhex(key), shape, controls), digest_size=16).hexdigest()
+    return _link(bytes.fromhex(key), interval_controls).hex()
+
+
+def _link(before: bytes, controls: FloatArray) -> bytes:
+    written = controls.astype("<f8", copy=False).tobytes()
+    return hashlib.blake2b(b"%b(%d, %d)%b" % (before, *controls.shape, written), digest_size=16).digest()
 
 
 class Plan:
@@ -115,10 +118,10 @@ class Plan:
         A metric-driven schedule has as many as ``history`` foresees.
         """
         n_epochs = min(self.n_epochs if n_epochs is None else n_epochs, self.foreseen(history))
-        keys = [start]
+        digests = [bytes.fromhex(start)]
         for epoch in range(1, n_epochs + 1):
-            keys.append(next_key(keys[-1], self.controls(epoch, history)))
-        return keys
+            digests.append(_link(digests[-1], self.controls(epoch, history)))
+        return [digest.hex() for digest in digests]
 
 
 def plan_key(recipe: Mapping[str, Any], seed: int, schedule: Schedule, updates_per_epoch: int | None) -> str | None:

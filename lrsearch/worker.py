@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -25,8 +26,14 @@ from .study import (
 
 log = logging.getLogger("lrsearch.worker")
 
-SEND_SECONDS = 0.3
-"""Points are sent together, this often; a result is sent at once."""
+SEND_SECONDS = (0.3, 2.0)
+"""Points are sent together, at least and at most so long after the last ones."""
+PACE = 20.0
+"""Between those bounds, so many times as long as the last report took: neither side spends its time on reports."""
+RESULT_PACE = 4.0
+"""A result is sent so many times sooner, as others may follow from it."""
+WAIT_SECONDS = 2.0
+"""How long the service may keep back its answer to a worker without work."""
 PARTING_SECONDS = 2.0
 """How long a worker that is stopped tries to say goodbye."""
 MAX_UNSENT = 50_000
@@ -41,7 +48,8 @@ class Worker:
     """Trains what the service hands out, all that it holds side by side, until told to stop.
 
     The thread that calls ``run`` trains; one other thread does all the talking, while the next epoch trains: points in
-    batches, results at once, heartbeats in between. It asks for one trial first, and, once the trainer knows the
+    batches, results sooner, at once what a trainer without work waits for, heartbeats in between. Without work it
+    leaves the service a call to answer when there is some. It asks for one trial first, and, once the trainer knows the
     recipe, for as many as that can use. While the service is away, training goes on and nothing measured is lost; work
     whose lease was lost is dropped, and asked for anew.
 
@@ -89,6 +97,9 @@ class Worker:
         self._changed = self._ledger.changed
         self._lease: str | None = None
         self._study_state: StudyState | None = None
+        self._pace_seconds = SEND_SECONDS[0]
+        self._rests = True
+        self._waits = False
         self._closing = False
         self._error: BaseException | None = None
         self._until: Callable[[], bool] = lambda: False
@@ -111,6 +122,8 @@ class Worker:
             with self._changed:
                 self._closing = True
                 self._changed.notify_all()
+            if self._waits:
+                self._release()  # the service answers the call that waits: the lease has ended
             self._trainer.close()
             talker.join(PARTING_SECONDS + 1)
         if self._error is not None:
@@ -148,6 +161,9 @@ class Worker:
         """Whether to train now; if not, a moment has passed."""
         with self._changed:
             begins = time.monotonic() - idle_since < PATIENCE_SECONDS and self._lease is not None
+            if self._rests == self._trainer.busy:
+                self._rests = not self._trainer.busy
+                self._changed.notify_all()
             if self._trainer.busy and self._ledger.n_unsent < MAX_UNSENT and not (begins and self._asks_for_more):
                 return True
             self._changed.wait(0.2)
@@ -156,6 +172,9 @@ class Worker:
     @property
     def _asks_for_more(self) -> bool:
         return self._hold > self._told_hold
+
+    def _stopped(self) -> bool:
+        return self._closing
 
     def _over(self) -> bool:
         if self._error is not None or self._until():
@@ -183,6 +202,7 @@ class Worker:
         leased_at = spoke_at = 0.0
         heartbeat = 15.0
         while not self._closing:
+            asked_at = time.monotonic()
             try:
                 if self._lease is None or (not len(self._ledger) and time.monotonic() - leased_at > heartbeat):
                     heartbeat = self._ask().heartbeat_seconds
@@ -196,7 +216,8 @@ class Worker:
             except (Conflict, NotFound) as error:
                 if self._lease is None and self._study is not None:
                     raise  # there is no such study
-                log.warning("the lease was lost (%s); its work is dropped", error)
+                if not self._stopped():
+                    log.warning("the lease was lost (%s); its work is dropped", error)
                 self._ledger.clear()
                 self._lease = None
                 self._pause(away.seconds())
@@ -209,8 +230,10 @@ class Worker:
             if self._ledger.n_active:
                 idle.reset()
                 self._await_news(spoke_at, heartbeat)
-            else:
+            elif spoke_at - asked_at < WAIT_SECONDS / 2:
                 self._pause(idle.seconds())
+            else:
+                idle.reset()  # the service kept the call until now
         self._part()
 
     def _ask(self) -> Lease:
@@ -226,14 +249,25 @@ class Worker:
     def _send(self) -> None:
         """Send what was measured, and take in the answer; an empty batch is a heartbeat."""
         assert self._lease is not None
-        reports, hold = self._ledger.batch(), 0 if self._closing else self._hold
+        with self._changed:
+            reports, hold = self._ledger.batch(), 0 if self._closing else self._hold
+            self._waits = not (reports or self._ledger.n_active or self._closing)
+        request = ReportRequest(hold=hold, reports=reports)
+        if self._waits:
+            request = request.model_copy(update={"wait_seconds": WAIT_SECONDS})
+        began = time.monotonic()
         try:
-            answer = self._verbs.report(self._lease, ReportRequest(hold=hold, reports=reports))
+            answer = self._verbs.report(self._lease, request)
         except InvalidInput:
             if not reports:
                 raise
             self._send_singly(reports)
             return
+        finally:
+            self._waits = False
+        if reports:
+            least, most = SEND_SECONDS
+            self._pace_seconds = min(max(least, PACE * (time.monotonic() - began)), most)
         self._told_hold = hold
         self._take(reports, answer)
 
@@ -258,7 +292,8 @@ class Worker:
                 log.warning("%s/%d: dropped: %s", item.study, item.trial, item.reason)
                 self._ledger.drop(Attempt(item.study, item.trial, item.attempt))
             for directive in answer.directives:
-                log.info("%s/%d: %s: %s", directive.study, directive.trial, directive.do, directive.why)
+                if not self._ledger.knows(directive):
+                    log.info("%s/%d: %s: %s", directive.study, directive.trial, directive.do, directive.why)
                 match directive.do:
                     case "continue":
                         self._ledger.extend(directive.study, directive.trial, directive.until_epoch)
@@ -270,13 +305,16 @@ class Worker:
             self._ledger.accept(answer.assignments)
 
     def _urgent(self) -> bool:
-        return self._closing or self._ledger.has_results or self._ledger.has_batch or self._asks_for_more
+        unsent = self._ledger.n_unsent > 0 or self._ledger.has_results
+        return self._closing or self._ledger.has_batch or self._asks_for_more or (unsent and self._rests)
 
     def _await_news(self, spoke_at: float, heartbeat: float) -> None:
-        """Wait until there is something to say: a result at once, points after a while, else a heartbeat."""
+        """Wait until there is something to say: results and points after a while, else a heartbeat."""
         with self._changed:
             while not self._urgent():
-                limit = SEND_SECONDS if self._ledger.n_unsent else heartbeat
+                limit = self._pace_seconds if self._ledger.n_unsent else heartbeat
+                if self._ledger.has_results:
+                    limit = self._pace_seconds / RESULT_PACE
                 left = spoke_at + limit - time.monotonic()
                 if left <= 0:
                     return
@@ -287,6 +325,12 @@ class Worker:
         with self._changed:
             while not self._closing and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
+
+    def _release(self) -> None:
+        """Hand everything back, if the service is there."""
+        with contextlib.suppress(LrsearchError):
+            if self._lease is not None:
+                self._verbs.release(self._lease)
 
     def _part(self) -> None:
         """Send what is left and hand back the rest, as far as the service is there."""

@@ -139,10 +139,15 @@ class Dealing(Studies):
         The first that another worker trains for the study's comparison is the last: it has to wait.
         """
         warm = self._sampler(study)
+        if warm.full == (tx.trials.next_number(study.name), study.spec.budget):
+            return []
         history = list(warm.history(tx, study.name))
         drawn: list[Trial] = []
-        while len(drawn) < wanted and self._room(tx, study, history):
+        while len(drawn) < wanted:
             number = len(history)
+            if not self._more_to_suggest(tx, study, history):
+                warm.full = (number, study.spec.budget)
+                break
             if (shown := self._shown(tx, study, history)) is None:
                 break
             with self._suggesting():

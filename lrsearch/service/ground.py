@@ -16,8 +16,9 @@ from ..frozen import Frozen
 from ..search import Rungs, Suggester
 from ..space import Space
 from ..store import Store, Transaction
-from ..study import TERMINAL, Outcome, Study, TaskOffer
+from ..study import TERMINAL, Budget, Outcome, Study, TaskOffer
 from ..tasks.catalog import CATALOG
+from .bell import Bell
 
 Answer = TypeVar("Answer", bound=Frozen)
 
@@ -53,6 +54,8 @@ class _Warm:
     begun_at: tuple[Transaction, int] | None = None
     """When all trials of the store were on the rungs."""
     settled: list[Outcome] = field(default_factory=list)
+    full: tuple[int, Budget] | None = None
+    """The number of the next trial at which this budget had no room for it, or the grid no cell."""
     _read: tuple[Transaction, int, list[Outcome]] | None = None
 
     def history(self, tx: Transaction, name: str) -> list[Outcome]:
@@ -78,6 +81,7 @@ class Ground:
     def __init__(self, store: Store, settings: Settings | None = None) -> None:
         self.store = store
         self.settings = settings or Settings()
+        self.bell = Bell()
         self._warm: dict[str, _Warm] = {}
         self._guard = threading.Lock()
         self._here = threading.local()
@@ -95,9 +99,14 @@ class Ground:
         self._here.suggestion = self.suggestion_seconds + time.perf_counter() - begun
 
     @contextmanager
-    def _writing(self) -> Iterator[Transaction]:
-        """A transaction that changes something; if it fails, samplers forget what they saw in it."""
+    def _writing(self, *, rings: bool = True) -> Iterator[Transaction]:
+        """A transaction that changes something; if it fails, samplers forget what they saw in it.
+
+        Args:
+            rings: whether the bell is rung after it whatever it does; else only where ``_ring`` was called in it.
+        """
         self._here.touched = set()
+        self._here.rings = rings
         try:
             with self.store.transaction() as tx:
                 yield tx
@@ -105,6 +114,12 @@ class Ground:
             for name in self._here.touched:
                 self._forget(name)
             raise
+        if self._here.rings:
+            self.bell.ring()
+
+    def _ring(self) -> None:
+        """Ring the bell once the transaction under way is kept."""
+        self._here.rings = True
 
     def _sampler(self, study: Study) -> _Warm:
         """The study's sampler; called under the study's lock only."""

@@ -34,7 +34,7 @@ class Leases(Dealing):
             NotFound: the request names a study that does not exist.
         """
         self._here.suggestion = 0.0
-        with self._writing() as tx:
+        with self._writing(rings=False) as tx:
             moment = tx.now()
             self._reap(tx)
             self._meet(tx, request)
@@ -120,6 +120,8 @@ class Leases(Dealing):
         """End a lease and queue what it held; a trial whose workers were ``lost`` too often fails."""
         held = tx.trials.let_go(lease)
         tx.leases.delete(lease)
+        if held:
+            self._ring()
         for name, number in held:
             trial = tx.trials.get(name, number)
             if trial.purpose is None or trial.state == "waiting" or not lost(trial):

@@ -44,7 +44,7 @@ class Reports(Leases):
             InvalidInput: a point names an epoch or seed that the trial does not have.
         """
         self._here.suggestion = 0.0
-        with self._writing() as tx:
+        with self._writing(rings=False) as tx:
             row = tx.leases.find(lease)
             if row is None:
                 if tx.leases.was(lease):
@@ -122,6 +122,7 @@ class Reports(Leases):
                 directives += self._stop_long(tx, study, trial)
             if trial.purpose is not None and study.state != "paused":
                 continue
+            self._ring()
             changes = {"state": "queued"} if trial.state == "running" and trial.purpose == "trial" else {}
             tx.trials.change(trial.study, trial.number, lease=None, **changes)
             why = "paused" if trial.purpose is not None else "pruned" if trial.state == "pruned" else "cancelled"
@@ -259,7 +260,10 @@ class Reports(Leases):
         for news in taken:
             if news.result is not None and news.trial.purpose != "trial":
                 self._close_extra(tx, study, news.trial, news.last if news.result.state == "completed" else {})
-        self._after_endings(tx, study, [change["state"] for change in changes if "state" in change])
+        states = [change["state"] for change in changes if "state" in change]
+        if states:
+            self._ring()
+        self._after_endings(tx, study, states)
         return directives
 
     @staticmethod

@@ -136,6 +136,9 @@ class ReportRequest(Frozen):
     hold: Annotated[Natural, Field(le=10_000)] | None = None
     """As in the lease request; None = unchanged."""
     reports: Annotated[tuple[Report, ...], Field(max_length=10_000)] = ()
+    wait_seconds: Annotated[Real, Field(ge=0, le=30)] = 0.0
+    """Over HTTP: how long the answer may be kept back until there is something to tell: a trial to train, a directive,
+    the study's end."""
 
 
 class Directive(Frozen):

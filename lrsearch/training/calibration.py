@@ -83,8 +83,12 @@ def _found(key: str, workload: Workload, train: TrainSpec, seed: int, device: st
     found = remembered.read()
     if found is None:
         given = (workload, train, seed, device)
-        found = measured(lambda: lone(*given), lambda: FusedProgram(*given), chosen_device(device, train.precision))
-        remembered.write(found)
+        with remembered.alone():  # workers that begin together must not disturb each other, nor choose differently
+            found = remembered.read()
+            if found is None:
+                where = chosen_device(device, train.precision)
+                found = measured(lambda: lone(*given), lambda: FusedProgram(*given), where)
+                remembered.write(found)
     if found.note is not None:
         return Choice(lone, LANES, found.update_seconds, found.note)
     return Choice(FusedProgram, found.lanes, found.update_seconds)

@@ -7,13 +7,18 @@ import hashlib
 import os
 import platform
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import platformdirs
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 Kept = TypeVar("Kept")
+
+LOCK_SECONDS = 60.0
+"""How long somebody else's measuring is waited for."""
 
 
 class Remembered(Generic[Kept]):
@@ -28,6 +33,7 @@ class Remembered(Generic[Kept]):
         machine = f"{platform.node()} {platform.processor()} {platform.machine()} {os.cpu_count()}"
         name = hashlib.blake2b(f"{machine} {key}".encode(), digest_size=16).hexdigest()
         self._path = folder() / f"{name}.json"
+        self._lock = FileLock(folder() / "measuring.lock")
         self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
 
     def read(self) -> Kept | None:
@@ -37,6 +43,15 @@ class Remembered(Generic[Kept]):
         except (OSError, ValidationError):
             return None
         return value
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within the block nobody else measures on this machine; where no lock can be kept, others may."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError, Timeout):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(self._lock.acquire(timeout=LOCK_SECONDS))
+            yield
 
     def write(self, value: Kept) -> None:
         """Keep a value, whole or not at all."""
