@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from lrsearch.exports import TARGETS
 from lrsearch.frozen import MAX_INTEGER, Frozen
 from lrsearch.study import Page, Point, Trial, TrialRequest, TrialState
 
@@ -97,7 +98,7 @@ def get_curve(service: TheService, name: StudyName, number: TrialNumber) -> Trai
     responses={
         200: {
             "description": "As the target writes it",
-            "content": {"text/x-python": {}, "text/csv": {}, "application/json": {}},
+            "content": {kind: {} for kind in sorted({target.media_type for target in TARGETS.values()})},
         },
         **described(404),
     },
@@ -114,4 +115,4 @@ def export_trial(
     """Write the schedule for a framework, to be pasted into training code."""
     number = None if trial == "best" else int(trial)
     export = service.export(name, number, target, updates_per_epoch=updates_per_epoch)
-    return Response(export.text, media_type=export.media_type)
+    return Response(export.content, media_type=export.media_type)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from ..errors import InvalidInput
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import BaseModel
 
+    from ..exports import Export
     from ..study import Best, Study
 
 
@@ -49,6 +55,22 @@ def cell(value: Any) -> str:
 def in_words(fields: dict[str, Any]) -> str:
     """``{"initial_lr": 0.1, "epochs": 10}`` as ``initial_lr 0.1, epochs 10``."""
     return ", ".join(f"{name} {cell(value)}" for name, value in fields.items())
+
+
+def put_export(export: Export, output: Path | None = None) -> None:
+    """Write an export to ``output``, or print it; data that is no text is not printed to a terminal."""
+    content = export.text.rstrip().encode() + b"\n" if export.is_text else export.content
+    if output is None and not export.is_text and sys.stdout.isatty():
+        raise InvalidInput(f"{export.media_type} is no text: name a file with --output, or redirect it", field="--as")
+    if output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise InvalidInput(f"{output} cannot be written: {error.strerror}", field="--output") from None
 
 
 def print_best(best: Best, study: Study) -> None:

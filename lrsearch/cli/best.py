@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from ..errors import NotFound
-from .answers import in_words, print_best, print_json, print_table
+from .answers import in_words, print_best, print_json, print_table, put_export
 from .connection import connected
 from .options import Database, Json, Server, StudyName, Token
 
-Target = Annotated[str | None, typer.Option("--as", metavar="TARGET", help="Print code or data: torch, table, json.")]
+AS_HELP = "Print it for: torch, lightning, transformers, timm, keras, optax, table (CSV), npy, json."
+Target = Annotated[str | None, typer.Option("--as", metavar="TARGET", help=AS_HELP)]
 UpdatesPerEpoch = Annotated[
     int | None, typer.Option("--updates-per-epoch", min=1, help="Optimiser updates of one epoch in your own training.")
 ]
@@ -32,7 +32,7 @@ def best(
     """Show the best schedule; ``--as torch`` prints it as code that runs."""
     with connected(server, token, database) as verbs:
         if target is not None:
-            sys.stdout.write(verbs.export(study, None, target, updates_per_epoch=updates_per_epoch).rstrip() + "\n")
+            put_export(verbs.export(study, None, target, updates_per_epoch=updates_per_epoch))
             return
         found, described = verbs.leaders(study, top), verbs.study(study)
     if not found:

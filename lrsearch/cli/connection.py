@@ -10,6 +10,7 @@ from ..errors import LrsearchError
 
 if TYPE_CHECKING:
     from ..client import Client
+    from ..exports import Export
     from ..service import Catalog, Service
     from ..study import Best, Comparison, ComparisonSpec, Page, Trial
 
@@ -39,9 +40,9 @@ class Local:
 
     def export(
         self, name: str, trial: int | None = None, target: str = "torch", *, updates_per_epoch: int | None = None
-    ) -> str:
-        """A trial's schedule (None: the best one's) as text for a framework."""
-        return self._service.export(name, trial, target, updates_per_epoch=updates_per_epoch).text
+    ) -> Export:
+        """A trial's schedule (None: the best one's) as text or data for a framework."""
+        return self._service.export(name, trial, target, updates_per_epoch=updates_per_epoch)
 
     def compare(self, spec: ComparisonSpec, *, key: str | None = None) -> tuple[Comparison, bool]:
         """Store a comparison."""

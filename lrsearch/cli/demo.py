@@ -101,7 +101,7 @@ def _search(client: Client, crew: Crew, output: Path) -> None:
     print()
     print_best(best, study)
     print("\nThe same as code for your own training (lrsearch best STUDY --as torch):\n")
-    print(client.export(study.name, None, "torch").rstrip(), flush=True)
+    print(client.export(study.name, None, "torch").text.rstrip(), flush=True)
     print(f"\nA picture of every schedule tried: {_paint(client, study, best, output)}", flush=True)
 
 

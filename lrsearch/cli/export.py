@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import InvalidInput
-from .best import UpdatesPerEpoch
+from .answers import put_export
+from .best import AS_HELP, UpdatesPerEpoch
 from .connection import connected
 from .options import Database, Server, StudyName, Token
 
@@ -17,7 +16,7 @@ from .options import Database, Server, StudyName, Token
 def export(
     study: StudyName,
     *,
-    target: Annotated[str, typer.Option("--as", metavar="TARGET", help="torch, table or json.")] = "torch",
+    target: Annotated[str, typer.Option("--as", metavar="TARGET", help=AS_HELP)] = "torch",
     trial: Annotated[int | None, typer.Option("--trial", min=0, help="Which trial; default: the best.")] = None,
     updates_per_epoch: UpdatesPerEpoch = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
@@ -27,11 +26,4 @@ def export(
 ) -> None:
     """Print a trial's schedule as code or data, or write it to a file."""
     with connected(server, token, database) as verbs:
-        text = verbs.export(study, trial, target, updates_per_epoch=updates_per_epoch).rstrip() + "\n"
-    if output is None:
-        sys.stdout.write(text)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{output} cannot be written: {error.strerror}", field="--output") from None
+        put_export(verbs.export(study, trial, target, updates_per_epoch=updates_per_epoch), output)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 from ..errors import NotFound
+from ..exports import Export
 from ..frozen import Frozen
 from ..study import (
     Best,
@@ -194,8 +195,8 @@ class Client:
 
     def export(
         self, name: str, trial: int | None = None, target: str = "torch", *, updates_per_epoch: int | None = None
-    ) -> str:
-        """A trial's schedule (None: the best one's) as text for a framework.
+    ) -> Export:
+        """A trial's schedule (None: the best one's) as text or data for a framework: ``export(...).text``.
 
         Raises:
             NotFound: no such study, trial or target, or none has completed yet.
@@ -203,7 +204,8 @@ class Client:
         """
         path = f"{_study(name)}/trials/{'best' if trial is None else trial}/export"
         query = {"target": target, "updates_per_epoch": updates_per_epoch}
-        return self._transport.send("GET", path, query=query).text
+        answer = self._transport.send("GET", path, query=query)
+        return Export(answer.content, answer.headers["content-type"].partition(";")[0])
 
     # comparisons
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from ..errors import NotFound
 from ..schedules import History, Schedule, required_updates_per_epoch
 from .json import JSON
-from .table import TABLE
+from .keras import KERAS
+from .lightning import LIGHTNING
+from .optax import OPTAX
+from .table import NPY, TABLE
 from .target import Export, ExportContext, ExportTarget
+from .timm import TIMM
 from .torch import TORCH
+from .transformers import TRANSFORMERS
 
-TARGETS: Mapping[str, ExportTarget] = MappingProxyType({target.name: target for target in (TORCH, TABLE, JSON)})
+TARGETS: Mapping[str, ExportTarget] = MappingProxyType(
+    {target.name: target for target in (TORCH, LIGHTNING, TRANSFORMERS, TIMM, KERAS, OPTAX, TABLE, NPY, JSON)}
+)
 """Every export target by name."""
 
 
@@ -25,6 +32,7 @@ def export(
     study: str | None = None,
     trial: int | None = None,
     recipe: Mapping[str, Any] | None = None,
+    rescaled: Sequence[str] = (),
     history: History = (),
 ) -> Export:
     """Write ``schedule`` for ``target``.
@@ -36,6 +44,7 @@ def export(
         study: the study it was found in.
         trial: the trial it belongs to.
         recipe: what it was found for; its optimiser is written into code.
+        rescaled: how ``schedule`` differs from the one that was found; said in the text's first comment.
         history: what the trial measured, interval by interval; a metric-driven schedule needs it.
 
     Raises:
@@ -48,8 +57,9 @@ def export(
         raise NotFound(f"there is no export target {target!r:.100}; known are {', '.join(TARGETS)}")
     if found.needs_updates and schedule.updates is None:
         required_updates_per_epoch(updates_per_epoch)
-    context = ExportContext(updates_per_epoch, study, trial, recipe or {}, history)
-    return Export(found.write(schedule, context), found.media_type)
+    context = ExportContext(updates_per_epoch, study, trial, recipe or {}, rescaled, history)
+    written = found.write(schedule, context)
+    return Export(written.encode() if isinstance(written, str) else written, found.media_type)
 
 
 __all__ = ["TARGETS", "Export", "ExportContext", "ExportTarget", "export"]

@@ -10,7 +10,7 @@ from .target import ExportContext, ExportTarget
 
 
 def write(schedule: Schedule, context: ExportContext) -> str:
-    """A JSON object with ``study, trial, updates_per_epoch, schedule``; ``lrsearch.Schedule`` reads the last one.
+    """A JSON object: ``study, trial, updates_per_epoch, rescaled, schedule``; ``lrsearch.Schedule`` reads the last.
 
     A metric-driven schedule comes with its ``history``: with it ``Schedule.lr_table`` is the curve that was taken.
     """
@@ -18,6 +18,7 @@ def write(schedule: Schedule, context: ExportContext) -> str:
         "study": context.study,
         "trial": context.trial,
         "updates_per_epoch": context.updates_per_epoch,
+        "rescaled": list(context.rescaled),
         "schedule": schedule.model_dump(mode="json"),
     }
     if schedule.METRIC_DRIVEN:

@@ -1,30 +1,45 @@
-"""The rate of every update as CSV, for any framework and any plot."""
+"""The rate of every update as CSV or as a numpy file, for any framework and any plot."""
 
 from __future__ import annotations
 
+import io
+
+import numpy as np
+
 from ..errors import InvalidInput
-from ..schedules import Schedule
+from ..schedules import FloatArray, Schedule
+from .pieces import MAX_UPDATES
 from .target import ExportContext, ExportTarget
 
-MAX_ROWS = 1_000_000
-"""Longer tables are better asked for in Python, an epoch at a time."""
 
-
-def write(schedule: Schedule, context: ExportContext) -> str:
-    """Lines ``update,lr`` for updates 0..H-1, each rate with all the digits of its float64.
+def rates(schedule: Schedule, context: ExportContext) -> FloatArray:
+    """The rate of every update, shape (H,).
 
     Raises:
-        InvalidInput: for a horizon above ``MAX_ROWS`` updates.
+        InvalidInput: for a horizon above ``MAX_UPDATES`` updates.
     """
-    horizon = schedule.clock(context.updates_per_epoch).horizon
-    if horizon > MAX_ROWS:
+    horizon = context.horizon(schedule)
+    if horizon > MAX_UPDATES:
         raise InvalidInput(
-            f"a table holds at most {MAX_ROWS:,} updates (got {horizon:,}); export `json` and call `Schedule.lr` on "
+            f"a table holds at most {MAX_UPDATES:,} updates (got {horizon:,}); export `json` and call `Schedule.lr` on "
             "the updates you want",
             field="target",
         )
-    rates = schedule.lr_table(context.updates_per_epoch, history=context.history).tolist()
-    return "\n".join(["update,lr", *(f"{update},{rate!r}" for update, rate in enumerate(rates)), ""])
+    return context.table(schedule)
 
 
-TABLE = ExportTarget("table", "CSV: update, lr", "text/csv", True, write)
+def write_csv(schedule: Schedule, context: ExportContext) -> str:
+    """Lines ``update,lr`` for updates 0..H-1, each rate with all the digits of its float64."""
+    told = rates(schedule, context).tolist()
+    return "\n".join(["update,lr", *(f"{update},{rate!r}" for update, rate in enumerate(told)), ""])
+
+
+def write_npy(schedule: Schedule, context: ExportContext) -> bytes:
+    """What ``numpy.load`` reads: float64, shape (H,)."""
+    file = io.BytesIO()
+    np.save(file, rates(schedule, context), allow_pickle=False)
+    return file.getvalue()
+
+
+TABLE = ExportTarget("table", "CSV: update, lr", "text/csv", True, write_csv)
+NPY = ExportTarget("npy", "numpy file: the rate of every update, float64", "application/x-npy", True, write_npy)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..schedules import History, Schedule
+from ..errors import InvalidInput
+from ..schedules import FloatArray, History, Schedule
 
 
 @dataclass(frozen=True)
@@ -14,12 +15,22 @@ class Export:
     """A schedule as text or data.
 
     Attributes:
-        text: what was written.
+        content: what was written; text is UTF-8.
         media_type: what it is, for HTTP's ``Content-Type``.
     """
 
-    text: str
+    content: bytes
     media_type: str
+
+    @property
+    def is_text(self) -> bool:
+        """Whether people can read it."""
+        return self.media_type.startswith("text/") or self.media_type == "application/json"
+
+    @property
+    def text(self) -> str:
+        """The content as text; ``UnicodeDecodeError`` where it is none."""
+        return self.content.decode()
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,7 @@ class ExportContext:
         study: the study's name.
         trial: the trial's number.
         recipe: what the schedule was found for: task, optimizer, batch_size, ...; empty = not known.
+        rescaled: how the schedule differs from the one that was found, in words.
         history: what the trial measured, interval by interval: a metric-driven schedule is exported as the curve that
             it really took.
     """
@@ -39,6 +51,7 @@ class ExportContext:
     study: str | None = None
     trial: int | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    rescaled: Sequence[str] = ()
     history: History = ()
 
     @property
@@ -46,6 +59,14 @@ class ExportContext:
         """Where the schedule is from, in words: ``"study mnist-step, trial 12"``; empty if nobody said."""
         named = (("study", self.study), ("trial", self.trial))
         return ", ".join(f"{word} {value}" for word, value in named if value is not None)
+
+    def horizon(self, schedule: Schedule) -> int:
+        """H, the updates that are written."""
+        return schedule.clock(self.updates_per_epoch).horizon
+
+    def table(self, schedule: Schedule) -> FloatArray:
+        """The rate of every update, shape (H,)."""
+        return schedule.lr_table(self.updates_per_epoch, history=self.history)
 
 
 @dataclass(frozen=True)
@@ -55,7 +76,7 @@ class ExportTarget:
     Attributes:
         name: its name in a request.
         help: one line for the catalog.
-        media_type: what the text is.
+        media_type: what is written.
         needs_updates: whether a horizon in epochs must be turned into updates.
         write: the writer.
     """
@@ -64,4 +85,13 @@ class ExportTarget:
     help: str
     media_type: str
     needs_updates: bool
-    write: Callable[[Schedule, ExportContext], str]
+    write: Callable[[Schedule, ExportContext], str | bytes]
+
+
+def counted_in_32_bits(horizon: int, framework: str) -> None:
+    """InvalidInput for a horizon of 2^31 updates or more, where ``framework`` counts updates in int32."""
+    if horizon >= 2**31:
+        raise InvalidInput(
+            f"{framework} counts updates in 32 bits: the horizon must be below {2**31:,} (got {horizon:,})",
+            field="target",
+        )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InvalidInput
 from ..schedules import Schedule
-from .closed_form import closed_form
+from .heading import heading
 from .target import ExportContext, ExportTarget
+from .torch_source import ONCE_AN_UPDATE, SETS_THE_RATE, torch_source
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
 
 BLOCK = 1024
 """Rates are computed this many at a time."""
-OPTIMIZER_CLASSES: Mapping[str, str] = {
-    "sgd": "torch.optim.SGD",
-    "adam": "torch.optim.Adam",
-    "adamw": "torch.optim.AdamW",
-    "rmsprop": "torch.optim.RMSprop",
-    "adagrad": "torch.optim.Adagrad",
-    "ranger": "pytorch_optimizer.Ranger",
-}
-"""The classes of our optimisers, with the packages to import."""
-IMPORTS: Mapping[str, str] = {
-    "torch": "import torch",
-    "pytorch_optimizer": "import pytorch_optimizer  # pip install pytorch-optimizer",
-}
 
 
 @lru_cache(maxsize=64)
@@ -106,31 +94,10 @@ def _multipliers(optimizer: Optimizer, multipliers: Sequence[float] | None) -> l
 
 
 TEMPLATE = '''\
-# {title}, for PyTorch. {found}
-# Assumes {assumes}; update 0 is the first.{recipe}
-#
-# The schedule sets the rate: the optimiser's own lr is ignored.
-# Parameter groups with different lr need MULTIPLIERS, one factor a group: [1.0, 0.1].
-# Step the scheduler once an optimiser update, not once a batch where gradients accumulate.{once_an_epoch}
-import math
-
+{heading}
 {imports}
 
-{constants}
-MULTIPLIERS = None  # or one factor a parameter group
-
-
-{function}
-
-
-def make_scheduler(optimizer, start_update=0):
-    """A LambdaLR that sets the rate of every parameter group, from update `start_update` on."""
-    groups = optimizer.param_groups
-    if MULTIPLIERS is None and len({{float(group["lr"]) for group in groups}}) > 1:
-        raise ValueError("parameter groups with different lr: set MULTIPLIERS, one factor a group")
-    for group, multiplier in zip(groups, MULTIPLIERS or [1.0] * len(groups), strict=True):
-        group["initial_lr"] = multiplier
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lr, last_epoch=start_update - 1)
+{source}
 
 
 model = torch.nn.Linear(2, 1)  # your model here
@@ -149,39 +116,16 @@ def update(loss):
 
 def write(schedule: Schedule, context: ExportContext) -> str:
     """A self-contained module: constants, ``lr(update)``, optimiser, scheduler, one update."""
-    form = closed_form(schedule, context.updates_per_epoch, context.history)
-    horizon = schedule.clock(context.updates_per_epoch).horizon
+    source = torch_source(schedule, context)
     clip_norm = context.recipe.get("clip_norm")
-    in_epochs = schedule.epochs is not None
-    optimizer = _optimizer_line(context.recipe.get("optimizer"))
+    once_an_epoch = "Stepping once an epoch? Export with updates_per_epoch=1." if schedule.epochs is not None else ""
     return TEMPLATE.format(
-        title=f"Learning-rate schedule ({schedule.family})",
-        found=f"Found by lrsearch: {context.source}." if context.source else "Written by lrsearch.",
-        assumes=f"{schedule.epochs} epochs of {context.updates_per_epoch} optimiser updates, {horizon} updates in all"
-        if in_epochs
-        else f"{horizon} optimiser updates",
-        recipe=_recipe_line(context.recipe),
-        once_an_epoch=" Stepping once an epoch?\n# Export with updates_per_epoch=1." if in_epochs else "",
-        constants=form.constants,
-        function=form.function,
-        imports="\n".join(IMPORTS[package] for package in sorted({"torch", optimizer.partition(".")[0]})),
-        optimizer=optimizer,
+        heading=heading(schedule, context, "PyTorch", *SETS_THE_RATE, f"{ONCE_AN_UPDATE} {once_an_epoch}"),
+        imports=source.imports,
+        source=source.text,
+        optimizer=source.optimizer,
         clip=f"    torch.nn.utils.clip_grad_norm_(model.parameters(), {clip_norm!r})\n" if clip_norm else "",
     )
-
-
-def _recipe_line(recipe: Mapping[str, Any]) -> str:
-    told = [f"{name} {recipe[name]}" for name in ("task", "batch_size", "precision") if recipe.get(name) is not None]
-    return f"\n# Found with {', '.join(told)}." if told else ""
-
-
-def _optimizer_line(optimizer: Any) -> str:
-    settings = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer or {})
-    name = OPTIMIZER_CLASSES.get(settings.pop("name", ""))
-    if name is None:
-        return "torch.optim.SGD(model.parameters(), lr=INITIAL_LR)  # your optimiser here"
-    written = [f"{key}={tuple(value) if isinstance(value, list) else value!r}" for key, value in settings.items()]
-    return f"{name}({', '.join(['model.parameters()', 'lr=INITIAL_LR', *written])})"
 
 
 TORCH = ExportTarget("torch", "PyTorch code: optimiser, LambdaLR, closed form", "text/x-python", True, write)

@@ -31,7 +31,7 @@ WARMUPS: Mapping[str, WarmupShape] = MappingProxyType(
         shape.name: shape
         for shape in (
             WarmupShape("linear", "rises by the same amount every update", Formula("s + (1 - s) * u / W"), True),
-            WarmupShape("exponential", "rises by the same factor every update", Formula("s ** (1 - u / W)"), False),
+            WarmupShape("exponential", "rises by the same factor every update", Formula("s ** ((W - u) / W)"), False),
             WarmupShape(
                 "cosine",
                 "rises along half a cosine: slowly, fast, slowly",

@@ -80,6 +80,8 @@ def test_the_best_as_code_runs_and_gives_the_rates_of_its_schedule(cli: Cli, sma
     assert (tmp_path / "code.py").read_text() == code
     assert json.loads(cli("export", "small", "--as", "json", "--trial", "0").out)
     assert cli("best", "small", "--as", "table", "--updates-per-epoch", "7").code == 0
+    assert cli("export", "small", "--as", "npy", "-o", str(tmp_path / "rates.npy")).out == ""
+    assert np.load(tmp_path / "rates.npy").tolist() == table.tolist()
 
 
 def test_the_same_over_http(cli: Cli, server: str, service: Service, small: Path) -> None:

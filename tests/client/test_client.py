@@ -56,8 +56,8 @@ def test_a_study_from_its_creation_to_its_best_schedule(client: Client) -> None:
     assert [trial.number for trial in client.list_trials("loop", order="value", limit=2).items] == [1, 2]
     assert client.trial("loop", 1).state == "completed"
     assert client.curve("loop", 1) == []
-    assert "LambdaLR" in client.export("loop", updates_per_epoch=4)
-    assert client.export("loop", 1, "json").strip().startswith("{")
+    assert "LambdaLR" in client.export("loop", updates_per_epoch=4).text
+    assert client.export("loop", 1, "json").text.strip().startswith("{")
 
 
 def test_studies_are_changed_paused_resumed_cancelled_deleted(client: Client) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,8 @@ def test_every_target_writes_text_of_its_type(target):
     for schedule, per_epoch in ((EPOCHS, 7), (UPDATES, None), (UPDATES, 7)):
         written = export(schedule, target, updates_per_epoch=per_epoch, study="s", trial=3)
         assert written.media_type == entry.media_type
-        assert written.text.endswith("\n")
+        if written.media_type != "application/x-npy":
+            assert written.text.endswith("\n")
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -36,11 +38,11 @@ def test_unknown_updates_are_refused_where_they_are_needed(target):
             export(EPOCHS, target)
         assert error.value.faults[0].field == "updates_per_epoch"
     else:
-        assert export(EPOCHS, target).text
+        assert export(EPOCHS, target).content
 
 
 def test_an_unknown_target_is_answered_with_the_known_ones():
-    with pytest.raises(NotFound, match=r"'jax'.*torch, table, json"):
+    with pytest.raises(NotFound, match=r"'jax'.*torch, .*table, npy, json"):
         export(EPOCHS, "jax")
 
 
@@ -50,6 +52,9 @@ def test_the_table_holds_every_update_with_all_its_digits(schedules, data):
     rows = list(csv.DictReader(io.StringIO(export(schedule, "table", updates_per_epoch=per_epoch).text)))
     assert [int(row["update"]) for row in rows] == list(range(schedule.clock(per_epoch).horizon))
     assert [float(row["lr"]) for row in rows] == schedule.lr_table(per_epoch).tolist()
+    array = np.load(io.BytesIO(export(schedule, "npy", updates_per_epoch=per_epoch).content))
+    assert array.dtype == np.float64
+    assert (array == schedule.lr_table(per_epoch)).all()
 
 
 def test_a_table_too_long_to_send_is_refused_at_once():

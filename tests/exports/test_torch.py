@@ -17,44 +17,15 @@ from hypothesis import strategies as st
 
 from lrsearch.errors import InvalidInput
 from lrsearch.exports import export
-from lrsearch.exports.torch import OPTIMIZER_CLASSES
+from lrsearch.exports.torch_source import OPTIMIZER_CLASSES
 from lrsearch.schedules import CLOSED_FORMS, WARMUPS, Schedule
 from lrsearch.study import OPTIMIZERS
 
-BEYOND = 5
-RELATIVE = 1e-12
+from .players import FLOAT64, executed, expected, rates_in_force, weights
+
 STEP = Schedule.model_validate(
     {"family": "step", "initial_lr": 0.1, "decay_rate": 0.5, "step_size": 3, "warmup": 1, "epochs": 10}
 )
-
-
-def executed(text):
-    assert "lrsearch" not in {line.split()[1].partition(".")[0] for line in text.splitlines() if "import" in line[:6]}
-    names = {"__name__": "pasted"}
-    exec(compile(text, "pasted.py", "exec"), names)
-    return names
-
-
-def expected(schedule, updates_per_epoch):
-    horizon = schedule.clock(updates_per_epoch).horizon
-    return schedule.lr(np.arange(horizon + BEYOND + 1), updates_per_epoch)
-
-
-def weights(*shapes):
-    return [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
-
-
-def rates_in_force(optimizer, scheduler, n_updates):
-    """The rate of every group at each of ``n_updates`` optimiser updates, as the optimiser itself sees it."""
-    seen = []
-    hook = optimizer.register_step_pre_hook(
-        lambda optimizer, *_: seen.append([float(group["lr"]) for group in optimizer.param_groups])
-    )
-    for _ in range(n_updates):
-        optimizer.step()
-        scheduler.step()
-    hook.remove()
-    return np.array(seen)
 
 
 @pytest.mark.parametrize("shape", WARMUPS)
@@ -65,7 +36,7 @@ def test_the_emitted_text_sets_the_schedules_rate_at_every_update(family, shape,
     schedule, per_epoch = data.draw(schedules(family, shape))
     names = executed(export(schedule, "torch", updates_per_epoch=per_epoch).text)
     rates = expected(schedule, per_epoch)
-    tolerance = RELATIVE * schedule.initial_lr
+    tolerance = FLOAT64 * schedule.initial_lr
     assert np.abs([names["lr"](update) for update in range(len(rates))] - rates).max() <= tolerance
     in_force = rates_in_force(names["optimizer"], names["scheduler"], len(rates))
     assert np.abs(in_force[:, 0] - rates).max() <= tolerance
@@ -86,7 +57,7 @@ def test_to_torch_sets_the_schedules_rate_times_each_groups_multiplier(family, s
     rates = expected(schedule, per_epoch)
     in_force = rates_in_force(optimizer, scheduler, len(rates))
     wanted = rates[:, None] * np.array(multipliers or [1.0, 1.0])
-    assert np.abs(in_force - wanted).max() <= RELATIVE * schedule.initial_lr
+    assert np.abs(in_force - wanted).max() <= FLOAT64 * schedule.initial_lr
     if multipliers is None:
         assert (in_force == wanted).all()
 
@@ -119,7 +90,7 @@ def test_the_text_runs_where_lrsearch_cannot_be_imported():
     run = subprocess.run([sys.executable, "-c", script], input=texts, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     for schedule, rates in zip(cases, json.loads(run.stdout), strict=True):
-        assert np.abs(rates - expected(schedule, 7)).max() <= RELATIVE * schedule.initial_lr
+        assert np.abs(rates - expected(schedule, 7)).max() <= FLOAT64 * schedule.initial_lr
 
 
 def test_the_text_says_where_it_is_from_and_what_it_assumes():
@@ -149,7 +120,7 @@ def test_the_text_builds_the_recipes_optimizer_with_its_settings(name):
     for parameter in names["model"].parameters():
         parameter.grad = torch.ones_like(parameter)
     in_force = rates_in_force(made, names["scheduler"], 35)
-    assert np.abs(in_force[:, 0] - expected(STEP, 3)[:35]).max() <= RELATIVE * STEP.initial_lr
+    assert np.abs(in_force[:, 0] - expected(STEP, 3)[:35]).max() <= FLOAT64 * STEP.initial_lr
 
 
 def test_the_texts_scheduler_takes_multipliers_and_refuses_groups_that_differ_without_them():
@@ -160,7 +131,7 @@ def test_the_texts_scheduler_takes_multipliers_and_refuses_groups_that_differ_wi
         names["make_scheduler"](optimizer)
     names["MULTIPLIERS"] = [1.0, 0.1]
     in_force = rates_in_force(optimizer, names["make_scheduler"](optimizer), 45)
-    assert np.abs(in_force - expected(STEP, 4)[:45, None] * [1.0, 0.1]).max() <= RELATIVE * STEP.initial_lr
+    assert np.abs(in_force - expected(STEP, 4)[:45, None] * [1.0, 0.1]).max() <= FLOAT64 * STEP.initial_lr
 
 
 @pytest.mark.parametrize("made_by", ["method", "text"])
@@ -173,7 +144,7 @@ def test_start_update_continues_exactly(made_by, done):
         names = executed(export(STEP, "torch", updates_per_epoch=4).text)
         scheduler = names["make_scheduler"](optimizer, start_update=done)
     rates = STEP.lr(np.arange(done, done + 30), 4)
-    assert np.abs(rates_in_force(optimizer, scheduler, 30)[:, 0] - rates).max() <= RELATIVE * STEP.initial_lr
+    assert np.abs(rates_in_force(optimizer, scheduler, 30)[:, 0] - rates).max() <= FLOAT64 * STEP.initial_lr
 
 
 @pytest.mark.parametrize("done", [0, 1, 17])

@@ -44,7 +44,7 @@ def test_digits_step_survives_kills_and_its_best_is_the_best(
             assert curve[-1].metrics["val_loss"] == trial.value
 
     exported: dict[str, Any] = {}
-    exec(there.export(study.name, target="torch"), exported)
+    exec(there.export(study.name, target="torch").text, exported)
     table = best.schedule.lr_table(best.updates_per_epoch)
     rates = np.array([exported["lr"](update) for update in range(len(table))])
     assert np.abs(rates - table).max() <= 1e-12 * best.schedule.initial_lr

@@ -1,0 +1,78 @@
+"""What PyTorch, Lightning and Transformers share: ``lr(update)``, a LambdaLR over it, and the recipe's optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..schedules import Schedule
+from .heading import form
+from .target import ExportContext
+
+OPTIMIZER_CLASSES: Mapping[str, str] = {
+    "sgd": "torch.optim.SGD",
+    "adam": "torch.optim.Adam",
+    "adamw": "torch.optim.AdamW",
+    "rmsprop": "torch.optim.RMSprop",
+    "adagrad": "torch.optim.Adagrad",
+    "ranger": "pytorch_optimizer.Ranger",
+}
+"""The classes of our optimisers, with the packages to import."""
+IMPORTS: Mapping[str, str] = {
+    "torch": "import torch",
+    "pytorch_optimizer": "import pytorch_optimizer  # pip install pytorch-optimizer",
+}
+SETS_THE_RATE = (
+    "The schedule sets the rate: the optimiser's own lr is ignored.",
+    "Parameter groups with different lr need MULTIPLIERS, one factor a group: [1.0, 0.1].",
+)
+ONCE_AN_UPDATE = "Step the scheduler once an optimiser update, not once a batch where gradients accumulate."
+TEMPLATE = '''\
+{constants}
+MULTIPLIERS = None  # or one factor a parameter group
+
+
+{function}
+
+
+def make_scheduler(optimizer, start_update=0):
+    """A LambdaLR that sets the rate of every parameter group, from update `start_update` on."""
+    groups = optimizer.param_groups
+    if MULTIPLIERS is None and len({{float(group["lr"]) for group in groups}}) > 1:
+        raise ValueError("parameter groups with different lr: set MULTIPLIERS, one factor a group")
+    for group, multiplier in zip(groups, MULTIPLIERS or [1.0] * len(groups), strict=True):
+        group["initial_lr"] = multiplier
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lr, last_epoch=start_update - 1)'''
+
+
+class TorchSource(NamedTuple):
+    """Source: ``imports``, the ``text`` that defines ``lr`` and ``make_scheduler``, the call of an ``optimizer``."""
+
+    imports: str
+    text: str
+    optimizer: str
+
+
+def torch_source(schedule: Schedule, context: ExportContext, model: str = "model") -> TorchSource:
+    """The shared source; the optimiser is made for the parameters of what is called ``model``.
+
+    Raises:
+        InvalidInput: as ``Schedule.clock``.
+    """
+    written = form(schedule, context)
+    optimizer = _optimizer(context.recipe.get("optimizer"), model)
+    packages = [IMPORTS[package] for package in sorted({"torch", optimizer.partition(".")[0]})]
+    return TorchSource(
+        imports="\n".join(["import bisect" if schedule.METRIC_DRIVEN else "import math", "", *packages]),
+        text=TEMPLATE.format(constants=written.constants, function=written.function),
+        optimizer=optimizer,
+    )
+
+
+def _optimizer(optimizer: Any, model: str) -> str:
+    settings = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer or {})
+    name = OPTIMIZER_CLASSES.get(settings.pop("name", ""))
+    if name is None:
+        return f"torch.optim.SGD({model}.parameters(), lr=INITIAL_LR)  # your optimiser here"
+    written = [f"{key}={tuple(value) if isinstance(value, list) else value!r}" for key, value in settings.items()]
+    return f"{name}({', '.join([f'{model}.parameters()', 'lr=INITIAL_LR', *written])})"
