@@ -8,29 +8,32 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Dialect:
-    """One language's spelling of ``schedules.formula.NUMPY_NAMES``, for one update at a time or for tensors.
+    """One language's spelling of ``schedules.formula.NUMPY_NAMES``, for one update at a time or for tensors of them.
 
     Attributes:
-        imports: the lines that the spelled names need.
-        names: every name of the vocabulary; without ``where``, a choice is a conditional expression.
-        real: how a whole number of updates becomes a float where the language does not do it by itself.
-        power: a constant to the power of a number that changes with the update. In float32 a constant may be too small
-            to be told from 0, its logarithm is not.
-        choose: the value of a function that is ``{ramp}`` during the warm-up and ``{decay}`` after it; None = two
-            return statements.
-        look_up: the entry of ``RATES`` in force at ``update``, where ``STARTS`` are the first updates of each.
+        modules: what the spelled names begin with, and the line that imports it.
+        names: the functions and constants; without ``where``, a choice is a conditional expression.
+        passed: how many of the rising ``{numbers}`` are at most ``{now}``.
+        at: item ``{index}`` of ``{numbers}``.
+        real: how a whole number of updates becomes a float, where the language does not see to it.
+        power: a ``{constant}`` to the power of a real ``{exponent}``. In float32 a constant may be too small to be told
+            from 0, its logarithm is not.
+        choose: ``{ramp}`` during the warm-up, ``{decay}`` after it; None = two return statements.
+        largest: whole numbers are below this; None = there is no largest.
     """
 
-    imports: tuple[str, ...]
+    modules: Mapping[str, str]
     names: Mapping[str, str]
-    look_up: str
+    passed: str
+    at: str
     real: str = "{}"
     power: str | None = None
     choose: str | None = None
+    largest: int | None = None
 
 
 PYTHON = Dialect(
-    imports=("import math",),
+    modules={"bisect": "import bisect", "math": "import math"},
     names={
         "pi": "math.pi",
         "sin": "math.sin",
@@ -41,24 +44,29 @@ PYTHON = Dialect(
         "minimum": "min",
         "maximum": "max",
     },
-    look_up="RATES[bisect.bisect_right(STARTS, update) - 1]",
+    passed="bisect.bisect_right({numbers}, {now})",
+    at="{numbers}[{index}]",
 )
 """Plain Python, float64."""
-_ARRAYS = ("pi", "sin", "cos", "exp", "sqrt", "floor", "minimum", "maximum", "where")
+_ARRAYS = ("sin", "cos", "exp", "sqrt", "floor", "minimum", "maximum", "where")
 JAX = Dialect(
-    imports=("import math", "", "import jax.numpy as jnp"),
-    names={name: f"jnp.{name}" for name in _ARRAYS} | {"pi": "math.pi"},
-    look_up='jnp.asarray(RATES)[jnp.searchsorted(jnp.asarray(STARTS), update, side="right") - 1]',
+    modules={"math": "import math\n", "jnp": "import jax.numpy as jnp"},
+    names={"pi": "math.pi"} | {name: f"jnp.{name}" for name in _ARRAYS},
+    passed="jnp.searchsorted(jnp.asarray({numbers}), {now}, side='right')",
+    at="jnp.asarray({numbers})[{index}]",
     power="jnp.exp(math.log({constant}) * ({exponent}))",
     choose="jnp.where(update < WARMUP_UPDATES, {ramp}, {decay})",
+    largest=2**30,
 )
-"""JAX: traceable, float32 unless its user enables more; updates are counted in integers."""
+"""JAX: traceable, float32 unless its user enables more; updates are counted in int32."""
 KERAS = Dialect(
-    imports=("import math", "", "import keras", "from keras import ops"),
-    names={name: f"ops.{name}" for name in _ARRAYS} | {"pi": "math.pi"},
-    look_up="ops.take(ops.array(RATES), ops.sum(ops.cast(ops.array(STARTS) <= update, 'int32')) - 1)",
-    real='ops.cast({}, "float32")',
+    modules={"math": "import math\n"},
+    names={"pi": "math.pi"} | {name: f"ops.{name}" for name in _ARRAYS},
+    passed="ops.searchsorted(ops.array({numbers}), {now}, side='right')",
+    at="ops.take(ops.array({numbers}), {index})",
+    real="ops.cast({}, 'float32')",
     power="ops.exp(math.log({constant}) * ({exponent}))",
     choose="ops.where(update < WARMUP_UPDATES, {ramp}, {decay})",
+    largest=2**30,
 )
-"""Keras 3 on any backend: float32; updates are counted in integers."""
+"""Keras 3 on any backend: float32; updates are counted in int32."""

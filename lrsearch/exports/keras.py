@@ -6,7 +6,7 @@ from ..schedules import Schedule
 from .dialect import KERAS as DIALECT
 from .heading import form, heading
 from .pieces import few_pieces
-from .target import ExportContext, ExportTarget, counted_in_32_bits
+from .target import ExportContext, ExportTarget
 
 MOST_PIECES = 16
 """Keras looks at every piece at every update."""
@@ -19,7 +19,8 @@ optimizer = keras.optimizers.SGD(learning_rate)  # your optimiser here
 """
 TEMPLATE = '''\
 {heading}
-{imports}
+{imports}import keras
+from keras import ops
 
 {constants}
 
@@ -51,16 +52,18 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     """A module that defines ``learning_rate``, a ``LearningRateSchedule``.
 
     Raises:
-        InvalidInput: for a horizon of 2^31 updates or more.
+        InvalidInput: for lengths of 2^30 updates or more, which Keras does not count.
     """
-    counted_in_32_bits(context.horizon(schedule), "Keras")
     said = heading(schedule, context, "Keras", *NOTES)
     call = native(schedule, context)
     if call is not None:
         return NATIVE_TEMPLATE.format(heading=said, call=call)
     written = form(schedule, context, DIALECT)
     return TEMPLATE.format(
-        heading=said, imports="\n".join(DIALECT.imports), constants=written.constants, function=written.function
+        heading=said,
+        imports=f"{written.imports}\n" if written.imports else "",
+        constants=written.constants,
+        function=written.function,
     )
 
 

@@ -6,14 +6,13 @@ from ..schedules import Schedule
 from .dialect import JAX
 from .heading import form, heading
 from .pieces import few_pieces
-from .target import ExportContext, ExportTarget, counted_in_32_bits
+from .target import ExportContext, ExportTarget
 
 MOST_PIECES = 16
 """A composition looks at every piece at every update."""
 TEMPLATE = """\
 {heading}
-{imports}
-import optax
+{imports}import optax
 
 {schedule}
 
@@ -28,18 +27,15 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     """A module that defines ``learning_rate``, an Optax schedule: a function of the update.
 
     Raises:
-        InvalidInput: for a horizon of 2^31 updates or more.
+        InvalidInput: for lengths of 2^30 updates or more, which JAX does not count.
     """
-    counted_in_32_bits(context.horizon(schedule), "Optax")
     said = heading(schedule, context, "Optax", *NOTES)
     call = native(schedule, context)
     if call is not None:
-        return TEMPLATE.format(heading=said, imports="", schedule=f"learning_rate = {call}").replace(
-            "\n\nimport", "\nimport"
-        )
+        return TEMPLATE.format(heading=said, imports="", schedule=f"learning_rate = {call}")
     written = form(schedule, context, JAX)
     source = f"{written.constants}\n\n\n{written.function}\n\n\nlearning_rate = lr"
-    return TEMPLATE.format(heading=said, imports="\n".join(JAX.imports), schedule=source)
+    return TEMPLATE.format(heading=said, imports=f"{written.imports}\n", schedule=source)
 
 
 def native(schedule: Schedule, context: ExportContext) -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InvalidInput
 from ..schedules import FloatArray, Schedule
-from .closed_form import HEADER, ClosedForm
+from .closed_form import PEAK, ClosedForm, assigned, in_full
 from .dialect import PYTHON, Dialect
 
 MAX_UPDATES = 1_000_000
@@ -55,17 +54,11 @@ def table_form(rates: FloatArray, dialect: Dialect = PYTHON) -> ClosedForm:
             f"code holds at most {MAX_CHANGES:,} changes of the rate (got {len(found.starts):,}): export `table`",
             field="target",
         )
-    constants = "\n".join(
-        [
-            "# a rate holds from its start, an update, to the next start",
-            _listed("STARTS", found.starts),
-            _listed("RATES", found.rates),
-            f"INITIAL_LR = {rates.max().item()!r}  # the highest",
-        ]
-    )
-    return ClosedForm(constants, "\n".join([*HEADER, f"    return {dialect.look_up}"]))
-
-
-def _listed(name: str, values: list[int] | list[float]) -> str:
-    lines = textwrap.wrap(", ".join(map(repr, values)), 110, break_on_hyphens=False)
-    return "\n".join([f"{name} = [", *(f"    {line}" for line in lines), "]"])
+    constants = [
+        "# a rate holds from its start, an update, to the next start",
+        assigned("STARTS", found.starts),
+        assigned("RATES", found.rates),
+        f"{PEAK} = {max(found.rates)!r}  # the highest",
+    ]
+    index = dialect.passed.format(numbers="STARTS", now="update") + " - 1"
+    return in_full(constants, [f"return {dialect.at.format(numbers='RATES', index=index)}"], dialect)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import InvalidInput
 from ..schedules import FloatArray, History, Schedule
 
 
@@ -86,12 +85,3 @@ class ExportTarget:
     media_type: str
     needs_updates: bool
     write: Callable[[Schedule, ExportContext], str | bytes]
-
-
-def counted_in_32_bits(horizon: int, framework: str) -> None:
-    """InvalidInput for a horizon of 2^31 updates or more, where ``framework`` counts updates in int32."""
-    if horizon >= 2**31:
-        raise InvalidInput(
-            f"{framework} counts updates in 32 bits: the horizon must be below {2**31:,} (got {horizon:,})",
-            field="target",
-        )

@@ -26,9 +26,7 @@ NATIVE: Mapping[str, Callable[[Any], Arguments | None]] = MappingProxyType(
 
 TEMPLATE = '''\
 {heading}
-{imports}
-
-from timm.scheduler.scheduler import Scheduler
+{imports}from timm.scheduler.scheduler import Scheduler
 
 {constants}{arguments}
 
@@ -57,7 +55,7 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     said = " ".join(part for name, value in (arguments or {}).items() for part in _spelled(name, value))
     return TEMPLATE.format(
         heading=heading(schedule, context, "timm", SETS_THE_RATE, STEPS),
-        imports="import bisect" if schedule.METRIC_DRIVEN else "import math",
+        imports=f"{written.imports}\n\n" if written.imports else "",
         constants=written.constants,
         arguments=f"\n\n# the same for timm's own train.py\nARGUMENTS = {said!r}" if arguments else "",
         function=written.function,

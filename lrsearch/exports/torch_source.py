@@ -63,7 +63,7 @@ def torch_source(schedule: Schedule, context: ExportContext, model: str = "model
     optimizer = _optimizer(context.recipe.get("optimizer"), model)
     packages = [IMPORTS[package] for package in sorted({"torch", optimizer.partition(".")[0]})]
     return TorchSource(
-        imports="\n".join(["import bisect" if schedule.METRIC_DRIVEN else "import math", "", *packages]),
+        imports="\n".join([*([written.imports, ""] if written.imports else []), *packages]),
         text=TEMPLATE.format(constants=written.constants, function=written.function),
         optimizer=optimizer,
     )
