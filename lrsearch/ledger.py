@@ -26,6 +26,10 @@ class Trains(Protocol):
         """What one update of the plain loop takes here, for the recipe held; None = not measured."""
 
     @property
+    def note(self) -> str | None:
+        """What people should know of how the recipe held trains here; None = nothing."""
+
+    @property
     def hold(self) -> int:
         """How many assignments it would gladly hold at once, >= 1; parked ones do not count."""
 
@@ -60,12 +64,14 @@ class Ledger:
         changed: notified of every change; also the lock around all of it.
         n_unsent: points that are still to be sent.
         update_seconds: what one update of the plain loop takes here, once measured; travels with every batch.
+        note: what people should know of how it is trained; travels likewise.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.n_unsent = 0
         self.update_seconds: float | None = None
+        self.note: str | None = None
         self._held: dict[Attempt, Assignment] = {}
         self._parked: set[Attempt] = set()
         self._orders: list[Order] = []
@@ -144,9 +150,11 @@ class Ledger:
                     n_sent += 1
                 result = self._results.get(key) if n_sent == len(points) else None
                 if n_sent or result is not None:
-                    seconds = None if reports else self.update_seconds
-                    sent = tuple(points[:n_sent])
-                    reports.append(Report(**key._asdict(), points=sent, result=result, update_seconds=seconds))
+                    report = Report(**key._asdict(), points=tuple(points[:n_sent]), result=result)
+                    if not reports:
+                        said = {"update_seconds": self.update_seconds, "note": self.note}
+                        report = report.model_copy(update={name: it for name, it in said.items() if it is not None})
+                    reports.append(report)
         return tuple(reports)
 
     def strike_out(self, reports: Sequence[Report]) -> None:

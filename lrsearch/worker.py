@@ -138,7 +138,7 @@ class Worker:
             try:
                 for order in self._ledger.orders():
                     order(self._trainer)
-                self._ledger.update_seconds = self._trainer.update_seconds
+                self._ledger.update_seconds, self._ledger.note = self._trainer.update_seconds, self._trainer.note
                 self._want(self._trainer.hold)
                 if not self._trainer.busy:
                     idle_since = time.monotonic()

@@ -29,7 +29,7 @@ def run(
     from ..launch import interruptible
     from ..spec_file import read_study
     from .progress import Display, beside, study_words
-    from .studies import end
+    from .studies import end, saved
 
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
     spec = read_study(file, settings or (), name=name)
@@ -53,6 +53,7 @@ def run(
         print_json(result.study)
     elif result.best is not None:
         print_best(result.best, result.study)
+        print(f"  {saved(result.study)}")
         where = f" --database {database}" if database else ""
         complain([f"as code: lrsearch best {result.study.name} --as torch{where}"])
     end(result.study)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 from ..store import Free, LeaseRow, Transaction
@@ -17,6 +17,8 @@ LOST_TOO_OFTEN = "the workers that held it were lost {times} times; the last one
 
 GIVEN = ("lease", "attempts", "worker", "state", "started_at")
 """The fields of a trial that change when it is handed out."""
+SUSPECT_LOST = 2
+"""A trial whose workers were lost so often is trained alone: it may be what ends them; others must not pay for it."""
 MOST_FREE = 10_000
 """At most so many trials are looked at to choose from."""
 
@@ -206,7 +208,7 @@ class Leases(Dealing):
         if (missing := wanted + self._n_ahead(study) - len(free)) > 0:
             drawn = {trial.number: trial for trial in self._draw(tx, study, missing, busy)}
             free = self._free(tx, study, busy)
-        numbers = self._choose(tx, row, study, free, wanted, first=first)
+        numbers = self._choose_apart(tx, row, study, free, wanted, first=first)
         found = drawn | tx.trials.some(study.name, set(numbers) - drawn.keys())
         given = [self._given(tx, row, found[number]) for number in numbers]
         handed = [{name: getattr(trial, name) for name in GIVEN} for trial in given]
@@ -215,6 +217,20 @@ class Leases(Dealing):
         if not assignments:
             self._advance(tx, study)
         return assignments
+
+    def _choose_apart(
+        self, tx: Transaction, row: LeaseRow, study: Study, free: Sequence[Free], wanted: int, *, first: Sequence[int]
+    ) -> list[int]:
+        """The numbers that a lease is given; a suspect comes after all others, and has its worker to itself."""
+        again = [trial.number for trial in free if trial.attempts >= SUSPECT_LOST]
+        suspects = _suspects(tx.trials.some(study.name, again).values())
+        held = tx.trials.held(row.lease) if free else []
+        retried = [trial for trial in held if trial.attempts > SUSPECT_LOST]
+        if any(_suspects(tx.trials.some(it.study, [it.number]).values()) for it in retried):
+            return []
+        others = [trial for trial in free if trial.number not in suspects]
+        numbers = self._choose(tx, row, study, others, wanted, first=first)
+        return numbers if numbers or held or not wanted else suspects[:1]
 
     def _free(self, tx: Transaction, study: Study, busy: set[str]) -> list[Free]:
         """What may be handed out now, by number."""
@@ -255,3 +271,8 @@ class Leases(Dealing):
             until_epoch=self._until(tx, study, trial),
             stop=study.spec.stop if trial.purpose != "test" else None,
         )
+
+
+def _suspects(trials: Iterable[Trial]) -> list[int]:
+    """The numbers of the trials that may be what ends their workers."""
+    return sorted(trial.number for trial in trials if trial.lost >= SUSPECT_LOST)

@@ -29,6 +29,9 @@ from .means import mean_metrics, mean_of
 from .news import News, Refused, changed, completion, follow, placed, rounds, unstoppable
 from .standing import ended, seeds_for
 
+MAX_WARNINGS = 20
+"""A study has no more, whatever its workers say."""
+
 
 class Reports(Leases):
     """Taking in what workers measured."""
@@ -137,7 +140,7 @@ class Reports(Leases):
         rejected: list[Rejected] = []
         study = tx.studies.find(name, lock=True)
         if study is not None:
-            study = self._timed(tx, study, reports)
+            study = self._noted(tx, self._timed(tx, study, reports), reports)
         trials = tx.trials.some(name, [report.trial for report in reports]) if study is not None else {}
         taken: list[News] = []
         for report in reports:
@@ -164,6 +167,15 @@ class Reports(Leases):
         if fastest is None or (known is not None and fastest >= known):
             return study
         return tx.studies.change(study.name, update_seconds=fastest)
+
+    @staticmethod
+    def _noted(tx: Transaction, study: Study, reports: Sequence[Report]) -> Study:
+        """The study with what its workers have to say of how it is trained among its warnings, each but once."""
+        notes = dict.fromkeys(report.note for report in reports if report.note is not None)
+        new = tuple(note for note in notes if note not in study.warnings)
+        if not new or len(study.warnings) + len(new) > MAX_WARNINGS:
+            return study
+        return tx.studies.change(study.name, warnings=(*study.warnings, *new))
 
     def _in_order(
         self, tx: Transaction, lease: str, study: Study, trial: Trial | None, report: Report

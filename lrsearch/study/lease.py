@@ -123,6 +123,8 @@ class Report(Frozen):
     result: Result | None = None
     update_seconds: Annotated[Real, Field(gt=0)] | None = None
     """Seconds that one update of the plain loop takes where the trial is trained, where that was measured."""
+    note: Text | None = None
+    """What people should know of how the trial is trained there; becomes a warning of the study, once."""
 
     @property
     def key(self) -> Attempt:

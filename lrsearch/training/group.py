@@ -34,6 +34,7 @@ class Group:
     Attributes:
         lanes: the most lanes of one program; halved when the device's memory does not hold as many.
         update_seconds: what one update of the plain loop takes here; None = not measured.
+        note: what people should know of how it trains here; None = nothing.
         start: ``store_key(0)`` of its trajectories.
         updates_per_epoch: U.
     """
@@ -48,6 +49,7 @@ class Group:
         self._kind = choice.program
         self.lanes = choice.lanes
         self.update_seconds = choice.update_seconds
+        self.note = None if choice.note is None else f"task {workload.task.name} trains lane by lane: {choice.note}"
         self.start = store_key(first_key(recipe, seed), fingerprint, choice.program.numerics(device))
         self.updates_per_epoch = updates_per_epoch_of(workload.n_train, train.batch_size)
 

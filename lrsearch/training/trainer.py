@@ -47,6 +47,7 @@ class Trainer:
 
     Attributes:
         update_seconds: what one update of the plain loop takes here, for the newest recipe; None = not measured.
+        note: what people should know of how the newest recipe trains here; None = nothing.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Trainer:
         lanes: int | None = None,
     ) -> None:
         self.update_seconds: float | None = None
+        self.note: str | None = None
         self._prefixes = prefixes
         self._groups = Groups(tasks, device, lanes)
         self._held: dict[Attempt, Held] = {}
@@ -91,7 +93,7 @@ class Trainer:
             return
         self._held[assignment.key] = held
         group = groups[assignment.seeds[0]]
-        self.update_seconds, self._lanes = group.update_seconds, group.lanes
+        self.update_seconds, self.note, self._lanes = group.update_seconds, group.note, group.lanes
         for run in held.runs:
             self._waiting.add(run)
 

@@ -365,3 +365,31 @@ def test_a_trial_that_waits_for_its_turn_is_not_ended_by_its_limit(service, toy,
     time.sleep(0.1)
     assert [(d.trial, d.why) for d in worker.say(hold=0).directives] == [(0, "failed")]
     assert service.trial("s", 1).state == "running"
+
+
+def test_a_trial_that_may_end_its_workers_is_trained_alone(store, service, toy, spec):
+    short = Service(store, Settings(lease_seconds=0.05))
+    short.create(spec(budget={"trials": 3}))
+    for name in ("w1", "w2"):
+        doomed = toy(name)
+        doomed.service = short
+        assert len(doomed.ask(hold=8)) == 3
+        time.sleep(0.1)
+    worker = toy("w3")
+    worker.ask(hold=8)
+    for number in range(3):
+        worker.say(worker.told(worker.held[0], upto=1), hold=8)
+        assert [held.trial for held in worker.held] == [number]
+        last = worker.points(worker.held[0], 2, 3)
+        done = worker.told(worker.held.pop()).model_copy(update={"points": last})
+        worker.say(done, hold=8)
+    assert service.study("s").progress.trials == {"completed": 3}
+
+
+def test_a_note_becomes_one_warning_of_its_study(service, toy, spec):
+    service.create(spec(budget={"trials": 2}))
+    worker = toy("w")
+    first, second = worker.ask(hold=2)
+    for upto in (1, 2):
+        worker.say(*(worker.told(one, upto=upto).model_copy(update={"note": "slowly"}) for one in (first, second)))
+    assert service.study("s").warnings == ("slowly",)
