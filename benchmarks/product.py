@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +12,7 @@ from pathlib import Path
 import httpx
 from reference import Reference, cell_name
 from rivals import Machine, Outcome
+from started import server
 
 from lrsearch.launch.machine import default_workers
 
@@ -27,7 +25,7 @@ IMPORT_SECONDS = 6.0
 def with_lrsearch(study: Reference, machine: Machine, n_workers: int | None = None) -> Outcome:
     """POST the study to a service with one worker a GPU, else a core; its database, prefixes, calibration are empty."""
     n = n_workers or default_workers()
-    with server(study, n) as address, httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+    with fresh_server(study, n) as address, httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
         wait_for_workers(client, n)
         begun = time.perf_counter()
         client.post("/v1/studies", json=study.written).raise_for_status()
@@ -48,28 +46,13 @@ def with_lrsearch(study: Reference, machine: Machine, n_workers: int | None = No
 
 
 @contextmanager
-def server(study: Reference, n_workers: int) -> Iterator[str]:
+def fresh_server(study: Reference, n_workers: int) -> Iterator[str]:
     """A service with ``n_workers`` worker processes in an empty home; its address."""
-    command = [sys.executable, "-m", "lrsearch.cli", "serve", "--port", "0", "--workers", str(n_workers)]
-    for task in study.own_tasks:
-        command += ["--task", task]
     with tempfile.TemporaryDirectory() as folder:
         home = {name: str(Path(folder) / name) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "LRSEARCH_PREFIXES")}
-        database = f"sqlite:///{Path(folder) / 'bench.db'}"
-        environment = {**os.environ, **home, "LRSEARCH_DATABASE_URL": database, "LRSEARCH_TOKEN": ""}
-        environment.pop("OMP_NUM_THREADS", None)
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if "http://" not in line:
-                raise SystemExit(f"the server did not start: {line!r}")
-            yield line.split("Listening on ")[1].split()[0]
-        finally:
-            process.terminate()
-            process.wait(30)
-            assert process.stdout is not None
-            process.stdout.close()
+        home["LRSEARCH_DATABASE_URL"] = f"sqlite:///{Path(folder) / 'bench.db'}"
+        with server(n_workers, tasks=study.own_tasks, home=home) as address:
+            yield address
 
 
 def wait_for_workers(client: httpx.Client, n: int) -> None:

@@ -17,13 +17,8 @@ of any figure.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +26,7 @@ import httpx
 import numpy as np
 from machine import describe, record, spread
 from pydantic import BaseModel
+from started import server
 
 from lrsearch.schedules import Schedule
 from lrsearch.study import Assignment, Lease, LeaseRequest, Point, Report, ReportAnswer, ReportRequest, Result
@@ -67,22 +63,6 @@ def losses(schedule: Schedule) -> list[float | None]:
                 loss = float((eigenvalues * p).sum()) / 2
                 found.append(loss if loss < 1e6 else None)
     return found
-
-
-@contextmanager
-def server(database: str) -> Iterator[str]:
-    """A server process without workers; its address."""
-    command = [sys.executable, "-m", "lrsearch.cli", "serve", "--port", "0", "--workers", "0", "--database", database]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "LRSEARCH_TOKEN": ""})
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if "http://" not in line:
-            raise SystemExit(f"the server did not start: {line!r}")
-        yield line.split("Listening on ")[1].split()[0]
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def report_of(assignment: Assignment) -> Report:
@@ -139,7 +119,7 @@ def drive(client: httpx.Client, n_trials: int, hold: int) -> dict[str, list[floa
 def measure(n_trials: int, database: str, hold: int) -> dict[str, Any]:
     """One run: figures in milliseconds."""
     spec = SPEC | {"budget": {"trials": n_trials}}
-    with server(database) as address, httpx.Client(base_url=address, trust_env=False) as client:
+    with server(0, "--database", database) as address, httpx.Client(base_url=address, trust_env=False) as client:
         client.post("/v1/studies", json=spec).raise_for_status()
         times = drive(client, n_trials, hold)
     times["service"] = [call - suggestion for call, suggestion in zip(times["call"], times["suggestion"], strict=True)]
