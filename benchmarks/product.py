@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from reference import Reference, cell_name
@@ -29,10 +30,7 @@ def with_lrsearch(study: Reference, machine: Machine, n_workers: int | None = No
         wait_for_workers(client, n)
         begun = time.perf_counter()
         client.post("/v1/studies", json=study.written).raise_for_status()
-        while (found := client.get(f"/v1/studies/{study.name}").raise_for_status().json())["state"] != "completed":
-            if found["state"] in ("failed", "cancelled"):
-                raise SystemExit(f"the study {found['state']}: {found['error']}")
-            time.sleep(POLL_SECONDS)
+        found = finished(client, study.name)
         seconds = time.perf_counter() - begun
         values = {}
         cursor = ""
@@ -43,6 +41,15 @@ def with_lrsearch(study: Reference, machine: Machine, n_workers: int | None = No
             cursor = page["next"]
     epochs = found["progress"]["epochs"]
     return Outcome(seconds, values, (epochs["trained"], epochs["repeated"]))
+
+
+def finished(client: httpx.Client, name: str) -> dict[str, Any]:
+    """The study once it is completed."""
+    while (found := client.get(f"/v1/studies/{name}").raise_for_status().json())["state"] != "completed":
+        if found["state"] in ("failed", "cancelled"):
+            raise SystemExit(f"the study {found['state']}: {found['error']}")
+        time.sleep(POLL_SECONDS)
+    return dict(found)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import torch
 
 from ..schedules import FloatArray
 from .program import OutOfMemory, Program
+from .tape.taped import LONGEST_SECONDS, ORDINARY
 from .torch_lane import POSITION
 
 LANE_COUNTS = (32, 128)
@@ -25,7 +26,10 @@ REPEATS = 8
 AT_ONCE = 4
 """Updates that are timed together: entering torch's settings costs about half an update of a small model."""
 WORTH = 0.9
-"""A lane in company must cost at most this share of a lane alone; so must the step to more lanes be worth it."""
+"""A lane in company must cost at most this share of a lane alone, and a lane among more of one among fewer."""
+SAME = 1.1
+"""Where calls take short, more lanes are taken even if a lane costs up to so much of what it costs among fewer: they
+leave fewer cohorts side by side, each of which pays for its own calls."""
 MEMORY_SHARE = 0.5
 """Of the free memory, what programs may be planned to use."""
 PROBED = ((2, 1), (5, 4))
@@ -85,22 +89,25 @@ def measured(alone: Callable[[], Program], company: Callable[[], Program], where
 
 
 def _update_seconds(program: Program, n_lanes: int, where: torch.device) -> float:
-    """The fastest of some updates of all lanes, at rate 0, after one that is not counted."""
+    """The fastest of some updates of all lanes, at rate 0, after some that are not counted."""
     if n_lanes != program.n_lanes:
         program.fork([0] * n_lanes)
-    still = np.zeros((n_lanes, AT_ONCE))
+    if _seconds(program, 1, where) < LONGEST_SECONDS:
+        _seconds(program, ORDINARY + 1, where)  # from here on tapes are played
     began, best = time.perf_counter(), math.inf
-    for repeat in range(REPEATS + 1):
-        start = time.perf_counter()
-        _timed(program).train_only(still)
-        if where.type == "cuda":
-            torch.cuda.synchronize(where)
-        now = time.perf_counter()
-        if repeat or now - began > SECONDS:
-            best = min(best, (now - start) / AT_ONCE)
-        if now - began > SECONDS:
+    for _ in range(REPEATS):
+        best = min(best, _seconds(program, AT_ONCE, where) / AT_ONCE)
+        if time.perf_counter() - began > SECONDS:
             break
     return best
+
+
+def _seconds(program: Program, n_updates: int, where: torch.device) -> float:
+    start = time.perf_counter()
+    _timed(program).train_only(np.zeros((program.n_lanes, n_updates)))
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
+    return time.perf_counter() - start
 
 
 def _timed(program: Program) -> Timed:
@@ -113,9 +120,10 @@ def _lanes(company: Callable[[], Program], alone_seconds: float, where: torch.de
     for n_lanes in LANE_COUNTS:
         if best > 1 and not _fits(company, n_lanes, where):
             break
-        now = _update_seconds(company(), n_lanes, where) / n_lanes / alone_seconds
+        seconds = _update_seconds(company(), n_lanes, where)
+        now = seconds / n_lanes / alone_seconds
         least = min(least, now)
-        if now < share * (1 if best == 1 else WORTH):
+        if now < share * (1 if best == 1 else SAME if seconds < LONGEST_SECONDS else WORTH):
             best, share = n_lanes, now
         elif now > 2 * WORTH:
             break

@@ -1,0 +1,109 @@
+"""What a pruned search costs, in trainings, and whether it keeps the winner: the mlp grid under ASHA, many seeds.
+
+For each training seed the study is POSTed with ASHA to a service that has never seen the seed, and timed; then without
+a pruner, to learn every cell's value (which reuses what is stored, and is not timed). A seed counts as kept where
+ASHA's winner is the grid's, or where its value lies within the seed noise of it: one standard deviation, over the
+seeds, of the values of the cell that wins on the mean. Beside it: how often any cell at all would do, were it chosen by
+chance.
+
+    python benchmarks/pruned_cost.py [--seeds 20] [--min-epochs 10] [--factor 3] [--no-record]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+import time
+from typing import Any
+
+import httpx
+from machine import describe, record
+from product import finished, fresh_server, wait_for_workers
+from reference import Reference
+from rivals import Machine
+
+from lrsearch.launch.machine import default_workers
+
+
+def searched(client: httpx.Client, study: Reference, name: str, seed: int, **fields: Any) -> dict[str, Any]:
+    """POST the study for a training seed; its seconds, epochs and values by cell, once it is completed."""
+    train = {**study.written["train"], "seed": seed}
+    begun = time.perf_counter()
+    client.post("/v1/studies", json={**study.written, "name": name, "train": train, **fields}).raise_for_status()
+    found = finished(client, name)
+    seconds = time.perf_counter() - begun
+    best = client.get(f"/v1/studies/{name}/best").raise_for_status().json()["items"][0]
+    return {"seconds": seconds, "epochs": found["progress"]["epochs"], "best": best["trial"], "value": best["value"]}
+
+
+def main() -> None:
+    """Measure, print, record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20, help="training seeds, from 0")
+    parser.add_argument("--min-epochs", type=int, default=10, help="ASHA's first rung")
+    parser.add_argument("--factor", type=int, default=3, help="ASHA's reduction factor")
+    parser.add_argument("--no-record", action="store_true", help="leave benchmarks/results/ as it is")
+    told = parser.parse_args()
+    study = Reference.named("mlp", quick=False)
+    machine = Machine.measured(study)
+    pruner = {"name": "asha", "min_epochs": told.min_epochs, "reduction_factor": told.factor}
+    n_workers = default_workers()
+    rows, values = [], []
+    with (
+        fresh_server(study, n_workers) as address,
+        httpx.Client(base_url=address, trust_env=False, timeout=60) as client,
+    ):
+        wait_for_workers(client, n_workers)
+        for seed in range(told.seeds):
+            pruned = searched(client, study, f"asha-{seed}", seed, pruner=pruner)
+            searched(client, study, f"grid-{seed}", seed)
+            rows.append(pruned)
+            values.append(cell_values(client, f"grid-{seed}"))
+            print(
+                f"seed {seed}: {pruned['seconds']:.2f} s, {pruned['epochs']['trained']} epochs",
+                file=sys.stderr,
+                flush=True,
+            )
+    line = {"pruner": pruner, "seeds": told.seeds, **judged(rows, values, machine.training_seconds)}
+    for what, figure in line.items():
+        print(f"{what}: {figure}")
+    if not told.no_record:
+        record("pruned_cost", describe("lrsearch", "torch", "numpy"), line)
+
+
+def cell_values(client: httpx.Client, name: str) -> dict[int, float]:
+    """Every trial's value; infinite = diverged. Both studies of a seed number their cells alike."""
+    items = client.get(f"/v1/studies/{name}/trials?limit=1000").raise_for_status().json()["items"]
+    return {trial["number"]: math.inf if trial["value"] is None else trial["value"] for trial in items}
+
+
+def judged(rows: list[dict[str, Any]], values: list[dict[int, float]], training_seconds: float) -> dict[str, Any]:
+    """Costs, and how often the winner was kept."""
+    means = {cell: statistics.fmean(its[cell] for its in values) for cell in values[0]}
+    overall = min(means, key=means.__getitem__)
+    noise = statistics.stdev(its[overall] for its in values) if len(values) > 1 else 0.0
+    same = within = by_chance = 0
+    for pruned, its in zip(rows, values, strict=True):
+        winner = min(its, key=lambda cell: (its[cell], cell))
+        same += pruned["best"] == winner
+        within += its[pruned["best"]] <= its[winner] + noise
+        by_chance += sum(value <= its[winner] + noise for value in its.values())
+    seconds = [pruned["seconds"] for pruned in rows]
+    return {
+        "training_seconds": round(training_seconds, 4),
+        "first_seconds": round(seconds[0], 3),
+        "median_seconds": round(statistics.median(seconds), 3),
+        "cost_in_trainings": round(statistics.median(seconds) / training_seconds, 2),
+        "first_cost_in_trainings": round(seconds[0] / training_seconds, 2),
+        "epochs_trained": [pruned["epochs"]["trained"] for pruned in rows],
+        "seed_noise": noise,
+        "winner_is_the_grids": same,
+        "winner_within_noise": within,
+        "cells_within_noise": round(by_chance / len(rows), 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
