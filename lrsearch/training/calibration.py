@@ -6,9 +6,10 @@ import json
 import logging
 import threading
 from dataclasses import dataclass
+from functools import partial
 
 from ..study import TrainSpec
-from .numerics import FUSED_PROGRAM
+from .numerics import CONVOLUTIONS_BY_PRODUCTS, FUSED_PROGRAM
 from .program import OutOfMemory, Program, program_class
 from .remembered import Remembered
 from .workload import Workload
@@ -70,28 +71,32 @@ def _key(lone: type[Program], workload: Workload, train: TrainSpec, device: str 
     """The recipe without its seeds, the task as it is, and where it is trained with what."""
     recipe = train.model_dump(mode="json", exclude={"seed", "seeds"})
     fingerprint = workload.prepared(("fingerprint", 0), lambda: workload.fingerprint(0))
-    return json.dumps([recipe, fingerprint, lone.numerics(device), FUSED_PROGRAM], sort_keys=True)
+    return json.dumps(
+        [recipe, fingerprint, lone.numerics(device), FUSED_PROGRAM, CONVOLUTIONS_BY_PRODUCTS], sort_keys=True
+    )
 
 
 def _found(key: str, workload: Workload, train: TrainSpec, seed: int, device: str | None) -> Choice:
     from .device import chosen_device
-    from .fused_program import FusedProgram
+    from .fused_program import FUSED
     from .measurement import Measured, measured
+    from .torch_lane import convolves
 
     lone = program_class(workload.task)
     remembered = Remembered(key, Measured)
     found = remembered.read()
     if found is None:
         given = (workload, train, seed, device)
+        kinds = dict(list(FUSED.items())[: None if convolves(workload.task) else 1])
+        companies = {name: partial(kind, *given) for name, kind in kinds.items()}
         with remembered.alone():  # workers that begin together must not disturb each other, nor choose differently
             found = remembered.read()
             if found is None:
-                where = chosen_device(device, train.precision)
-                found = measured(lambda: lone(*given), lambda: FusedProgram(*given), where)
+                found = measured(partial(lone, *given), companies, chosen_device(device, train.precision))
                 remembered.write(found)
     if found.note is not None:
         return Choice(lone, LANES, found.update_seconds, found.note)
-    return Choice(FusedProgram, found.lanes, found.update_seconds)
+    return Choice(FUSED[found.kind], found.lanes, found.update_seconds)
 
 
 __all__ = ["Choice", "OutOfMemory", "calibrated"]

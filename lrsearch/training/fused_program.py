@@ -8,10 +8,11 @@ alternatives and their figures.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,9 +22,10 @@ from ..schedules import FloatArray
 from ..study import TrainSpec
 from .device import Reseed, chosen_device, pinned
 from .interval import Interval
+from .lane_convolution import ByProducts
 from .lane_rows import operators, rows_of
 from .lanes_model import LanesModel, lane_kernels
-from .numerics import FUSED_PROGRAM, torch_numerics
+from .numerics import CONVOLUTIONS_BY_PRODUCTS, FUSED_PROGRAM, torch_numerics
 from .passes import GRADIENT, Passes
 from .program import EpochRecord, OutOfMemory, State, check_state
 from .setting import Setting
@@ -48,6 +50,11 @@ class FusedProgram:
         InvalidInput: a layer of the model knows no lane axis. Code that cannot be vectorised shows in the first
             update: ``calibration.calibrated`` tries some.
     """
+
+    kernels: ClassVar[Callable[[], AbstractContextManager[object]]] = nullcontext
+    """What the passes over examples run inside."""
+    version: ClassVar[str] = FUSED_PROGRAM
+    """Its part of the numerics."""
 
     def __init__(self, workload: Workload, train: TrainSpec, seed: int, device: str | None = None) -> None:
         self._setting = Setting.of(workload, train, seed, device)
@@ -161,15 +168,15 @@ class FusedProgram:
             means = self._passes.evaluated("test", self._setting.data.test, self.n_lanes)
         return {f"test_{name}": float(values[lane]) for name, values in means.items()}
 
-    @staticmethod
-    def numerics(device: str | None = None) -> str:
+    @classmethod
+    def numerics(cls, device: str | None = None) -> str:
         """What may change the last bits here."""
-        return torch_numerics(str(chosen_device(device)), FUSED_PROGRAM)
+        return torch_numerics(str(chosen_device(device)), cls.version)
 
     @contextmanager
     def _vectorised(self) -> Iterator[Reseed]:
         """Torch's settings while lanes train or are measured."""
-        with pinned(self._setting.device) as reseed, lane_kernels():
+        with pinned(self._setting.device) as reseed, lane_kernels(), type(self).kernels():
             yield reseed
 
     @contextmanager
@@ -207,6 +214,17 @@ class FusedProgram:
             self._optimizer.step([gradient] if elementwise else model.split(gradient), rate)
             interval.add(len(examples), measured)
         return interval
+
+
+class FusedByProducts(FusedProgram):
+    """The same, its convolutions as batched products of matrices: ``lane_convolution``."""
+
+    kernels = ByProducts
+    version = f"{FUSED_PROGRAM}, {CONVOLUTIONS_BY_PRODUCTS}"
+
+
+FUSED: Mapping[str, type[FusedProgram]] = MappingProxyType({"torch": FusedProgram, "products": FusedByProducts})
+"""The fused programs by the kernels of their convolutions."""
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +39,9 @@ TOLERANCE = 1e-2
 """Relative: how far loss and validation loss of the same few updates may lie apart in the two kinds of program."""
 
 
+Making = Callable[[], Program]
+
+
 class Timed(Protocol):
     """A program that can be timed without its records."""
 
@@ -54,45 +57,59 @@ class Measured:
         update_seconds: one update of the plain lone loop.
         lanes: the most lanes of a fused program; 1 where ``note`` says why not.
         note: why lanes are trained one after the other.
+        kind: which of the fused programs is the fastest.
     """
 
     update_seconds: float
     lanes: int = 1
     note: str | None = None
+    kind: str = ""
 
 
-def measured(alone: Callable[[], Program], company: Callable[[], Program], where: torch.device) -> Measured:
-    """Train a few updates in both kinds of program; leaves no trace but the time it took.
+def measured(alone: Making, companies: Mapping[str, Making], where: torch.device) -> Measured:
+    """Train a few updates in every kind of program; leaves no trace but the time it took.
 
     Args:
         alone: makes the task's own program.
-        company: makes the fused one.
+        companies: make the fused ones, by their names; a later one must be worth leaving the earlier ones.
         where: their device.
 
     Raises:
         Exception: whatever the lone program raises: then the recipe cannot be trained at all.
     """
     seconds = _update_seconds(alone(), 1, where)
+    notes, best, share = [], Measured(seconds), 1.0
+    for kind, company in companies.items():
+        found = _in_company(alone, company, seconds * share, where)
+        if isinstance(found, str):
+            notes.append(found)
+        else:
+            best, share = Measured(seconds, found[0], kind=kind), share * found[1]
+    return best if best.lanes > 1 else replace(best, note=notes[0])
+
+
+def _in_company(alone: Making, company: Making, seconds: float, where: torch.device) -> tuple[int, float] | str:
+    """How many lanes are the fastest, and a lane's share of ``seconds`` then; or why lanes must not share a program."""
     try:
-        difference = _difference(alone, company)
-        if difference is not None:
-            return Measured(seconds, note=difference)
         lanes, share = _lanes(company, seconds, where)
+        if lanes == 1:
+            return f"in company a lane's update takes {share:.2f} times as long as alone"
+        return _difference(alone, company) or (lanes, share)
     except OutOfMemory:
-        return Measured(seconds, note="many lanes do not fit the memory")
+        return "many lanes do not fit the memory"
     except Exception as error:
         # vmap raises all sorts for code that it cannot vectorise; the lone program has just trained it
-        return Measured(seconds, note=f"its lanes cannot share a program ({' '.join(str(error).split())[:200]})")
-    if lanes == 1:
-        return Measured(seconds, note=f"in company a lane's update takes {share:.2f} times as long as alone")
-    return Measured(seconds, lanes)
+        return f"its lanes cannot share a program ({' '.join(str(error).split())[:200]})"
 
 
 def _update_seconds(program: Program, n_lanes: int, where: torch.device) -> float:
     """The fastest of some updates of all lanes, at rate 0, after some that are not counted."""
     if n_lanes != program.n_lanes:
         program.fork([0] * n_lanes)
-    if _seconds(program, 1, where) < LONGEST_SECONDS:
+    first = _seconds(program, 1, where)
+    if first > SECONDS:
+        return first
+    if first < LONGEST_SECONDS:
         _seconds(program, ORDINARY + 1, where)  # from here on tapes are played
     began, best = time.perf_counter(), math.inf
     for _ in range(REPEATS):
@@ -114,7 +131,7 @@ def _timed(program: Program) -> Timed:
     return program  # type: ignore[return-value]  # both programs of torch have it
 
 
-def _lanes(company: Callable[[], Program], alone_seconds: float, where: torch.device) -> tuple[int, float]:
+def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[int, float]:
     """The number of lanes that is fastest a lane, 1 where that is alone, and its share of a lane's seconds alone."""
     best, share, least = 1, WORTH, math.inf
     for n_lanes in LANE_COUNTS:
@@ -130,7 +147,7 @@ def _lanes(company: Callable[[], Program], alone_seconds: float, where: torch.de
     return best, least
 
 
-def _fits(company: Callable[[], Program], n_lanes: int, where: torch.device) -> bool:
+def _fits(company: Making, n_lanes: int, where: torch.device) -> bool:
     """Whether the states and activations of so many lanes leave memory to others."""
     program = company()
     one = sum(array.nbytes for array in program.save(0).values())
@@ -146,7 +163,7 @@ def _free_bytes(where: torch.device) -> int:
         return 2**33
 
 
-def _difference(alone: Callable[[], Program], company: Callable[[], Program]) -> str | None:
+def _difference(alone: Making, company: Making) -> str | None:
     """Why a lane must not be trained in company: other numbers than alone, or other bits among others."""
     rates = np.full(4, RATE)
     many = company()

@@ -10,6 +10,8 @@ TORCH_PROGRAM = "lone 3"
 """Raise the number when a change to the torch program changes bits."""
 FUSED_PROGRAM = "fused 2"
 """Raise the number when a change to the fused program changes bits."""
+CONVOLUTIONS_BY_PRODUCTS = "convolutions by products 1"
+"""Raise the number when a change to ``lane_convolution`` changes bits."""
 LEAST_SQUARES_PROGRAM = "recursion 1"
 """Raise the number when a change to the least-squares program changes bits."""
 THREADS = 1

@@ -122,6 +122,12 @@ def placed_model(task: Task, train: TrainSpec, seed: int, device: torch.device) 
     return model.to(device=device, dtype=torch.float64 if train.precision == "float64" else None)
 
 
+def convolves(task: Task) -> bool:
+    """Whether a task's model has layers of convolutions."""
+    layers = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+    return any(isinstance(module, layers) for module in initial_model(task, 0).modules())
+
+
 def as_copy(tensor: torch.Tensor) -> np.ndarray:
     """A copy on the processor, in C order."""
     return np.array(tensor.detach().cpu().numpy(), order="C", copy=True)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from lrsearch.errors import InvalidInput
 from lrsearch.study import OPTIMIZERS, TrainSpec
-from lrsearch.training.fused_program import FusedProgram
+from lrsearch.training.fused_program import FUSED, FusedByProducts, FusedProgram
 from lrsearch.training.program import OutOfMemory
 from lrsearch.training.tape import taped
+from lrsearch.training.torch_lane import convolves
 from lrsearch.training.torch_program import TorchProgram
 from lrsearch.training.workload import Workload
 
@@ -37,25 +38,31 @@ def trained(made, rates):
 
 @pytest.fixture(scope="module")
 def alone():
-    """``alone(name)``: records and state of a lane trained alone at ``RATES``."""
+    """``alone(name, kind)``: records and state of a lane trained alone at ``RATES``."""
     known = {}
 
-    def train(name):
-        if name not in known:
-            made = program(name)
-            known[name] = [records[0] for records in trained(made, RATES[None])], made.save(0)
-        return known[name]
+    def train(name, kind=FusedProgram):
+        if (name, kind) not in known:
+            made = program(name, kind)
+            known[name, kind] = [records[0] for records in trained(made, RATES[None])], made.save(0)
+        return known[name, kind]
 
     return train
 
 
-@pytest.mark.parametrize("name", FUSABLE)
+EVERY = [
+    *((name, FusedProgram) for name in FUSABLE),
+    *((name, FusedByProducts) for name, task in FUSABLE.items() if convolves(task({}))),
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), EVERY)
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lanes=st.integers(2, 40), data=st.data())
-def test_bits_depend_neither_on_the_number_of_lanes_nor_on_the_place(alone, same, name, lanes, data):
+def test_bits_depend_neither_on_the_number_of_lanes_nor_on_the_place(alone, same, name, kind, lanes, data):
     place = data.draw(st.integers(0, lanes - 1), label="place")
-    records, state = alone(name)
-    crowd = program(name)
+    records, state = alone(name, kind)
+    crowd = program(name, kind)
     crowd.fork([0] * lanes)
     rates = RATES * np.linspace(0.1, 3, lanes)[:, None]
     rates[place] = RATES
@@ -64,15 +71,15 @@ def test_bits_depend_neither_on_the_number_of_lanes_nor_on_the_place(alone, same
     assert all(same(epoch[place], record) for epoch, record in zip(together, records, strict=True))
 
 
-@pytest.mark.parametrize("name", FUSABLE)
-def test_lanes_may_leave_come_and_be_interrupted(alone, same, name):
-    records, state = alone(name)
-    crowd = program(name)
+@pytest.mark.parametrize(("name", "kind"), EVERY)
+def test_lanes_may_leave_come_and_be_interrupted(alone, same, name, kind):
+    records, state = alone(name, kind)
+    crowd = program(name, kind)
     crowd.fork([0] * 5)
     crowd.run_epoch(1, (RATES * np.array([1, 2, 3, 1, 5])[:, None])[:, :, None])
     saved = crowd.save(3)
     crowd.fork([0, 3, 2])
-    resumed = program(name)
+    resumed = program(name, kind)
     resumed.fork([0] * 4)
     resumed.load(2, saved)
     assert same(resumed.save(2), saved)
@@ -99,9 +106,15 @@ def test_ten_updates_in_float64_agree_with_torch(name, optimizer, clip_norm):
     eps = {"eps": 1e-3} if "eps" in OPTIMIZERS[optimizer].model_fields else {}
     spec = {"name": optimizer, "weight_decay": 0.01, **eps}
     recipe = {"optimizer": spec, "precision": "float64", "clip_norm": clip_norm, "batch_size": 15}
-    lone, fused = (program(name, kind, **recipe) for kind in (TorchProgram, FusedProgram))
+    lone = program(name, TorchProgram, **recipe)
     rates = np.linspace(0.02, 0.001, 10)
     expected = lone.run_epoch(1, rates[None, :, None])[0]
+    for kind in FUSED.values() if convolves(WORKLOADS[name].task) else [FusedProgram]:
+        assert_agrees(program(name, kind, **recipe), lone, rates, expected)
+
+
+def assert_agrees(fused, lone, rates, expected):
+    """A lane of three ends where the model alone did."""
     fused.fork([0, 0, 0])
     record = fused.run_epoch(1, np.stack([rates * 2, rates, rates / 2])[:, :, None])[1]
     assert dict(record.metrics) == pytest.approx(dict(expected.metrics), rel=1e-9)
