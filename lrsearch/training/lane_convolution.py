@@ -66,8 +66,8 @@ class _OfALane(torch.autograd.Function):
 
     @staticmethod
     def forward(inputs: Any, weights: Any, bias: Any, windows: Windows) -> Any:
-        """Never called: weights are a lane's own."""
-        raise NotImplementedError
+        """Never called: ``ByProducts`` takes over lanes' own weights only, and those go to ``vmap``."""
+        raise AssertionError("a lane's convolution was called without lanes")
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:

@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 ORDINARY = 4
 """Calls before one is recorded, which costs as much as some more."""
-LONGEST_SECONDS = 0.03
-"""Of a call that is worth recording: a tape saves a millisecond or two of it, and recording keeps every result."""
+LONGEST_SECONDS = 0.06
+"""Of a call that is worth recording: a tape saves some milliseconds of it, and recording keeps every result."""
 
 
 class Taped:
