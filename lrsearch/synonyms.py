@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -46,6 +47,50 @@ SYNONYMS: Mapping[str, str] = MappingProxyType(
         "warmup_type": "warmup_shape",
         "decay_steps": "step_size",
         "decay_epochs": "step_size",
+        "decay_milestones": "milestones",
+        "boundaries": "milestones",
+        "boundaries_and_scales": "milestones",
+        "knots": "milestones",
+        "scales": "factors",
+        "values": "factors",
+        "interpolate_type": "between",
+        "T_0": "cycle",
+        "t_0": "cycle",
+        "first_decay_steps": "cycle",
+        "cycle_len": "cycle",
+        "cycle_length": "cycle",
+        "T_mult": "cycle_growth",
+        "t_mul": "cycle_growth",
+        "cycle_mul": "cycle_growth",
+        "cycle_mult": "cycle_growth",
+        "m_mul": "peak_decay",
+        "cycle_decay": "peak_decay",
+        "step_size_up": "cycle",
+        "step_size_down": "cycle",
+        "scale_mode": "envelope",
+        "num_decay_steps": "decay_length",
+        "cooldown": "decay_length",
+        "cooldown_length": "decay_length",
+        "cooldown_steps": "decay_length",
+        "cooldown_epochs": "decay_length",
+        "cooldown_fraction": "decay_length",
+        "cooldown_shape": "decay_shape",
+        "decay_type": "decay_shape",
+        "anneal_strategy": "decay_shape",
+        "div_factor": "warmup_start",
+        "div": "warmup_start",
+        "final_div_factor": "final_factor",
+        "div_final": "final_factor",
+        "exponent": "power",
+        "end_factor": "final_factor",
+        "end_value": "final_factor",
+        "end_learning_rate": "final_factor",
+        "lr_end": "final_factor",
+        "lr_min": "final_factor",
+        "min_lr_rate": "final_factor",
+        "init_value": "initial_lr",
+        "peak_value": "initial_lr",
+        "initial_learning_rate": "initial_lr",
         "n_trials": "budget.trials",
         "num_samples": "budget.trials",
         "max_trials": "budget.trials",
@@ -95,6 +140,57 @@ SYNONYMS: Mapping[str, str] = MappingProxyType(
         "parallel": "sampler.parallel",
     }
 )
+
+
+FAMILY_SYNONYMS: Mapping[str, str] = MappingProxyType(
+    {
+        "adaptive": "adaptive_warmup",
+        "cos": "cosine",
+        "cosineannealing": "cosine",
+        "cosinedecay": "cosine",
+        "cosinewithminlr": "cosine",
+        "flatcos": "wsd",
+        "trapezoid": "wsd",
+        "trapezoidal": "wsd",
+        "warmupstabledecay": "wsd",
+        "constantwithcooldown": "wsd",
+        "constantwithwarmup": "constant",
+        "cosinewithrestarts": "cosine_restarts",
+        "cosineannealingwarmrestarts": "cosine_restarts",
+        "cosinedecayrestarts": "cosine_restarts",
+        "sgdr": "cosine_restarts",
+        "warmrestarts": "cosine_restarts",
+        "exprange": "cyclic",
+        "triangular": "cyclic",
+        "triangular2": "cyclic",
+        "d2z": "linear",
+        "lineartozero": "linear",
+        "lineardecay": "linear",
+        "noam": "inverse_sqrt",
+        "rsqrt": "inverse_sqrt",
+        "invsqrt": "inverse_sqrt",
+        "poly": "polynomial",
+        "piecewiseconstant": "piecewise",
+        "piecewiselinear": "piecewise",
+        "reducelronplateau": "plateau",
+        "reduceonplateau": "plateau",
+        "reflectedexponential": "rex",
+        "superconvergence": "one_cycle",
+    }
+)
+"""What families are called elsewhere, in lower case without ``_``, ``-`` and a last "lr", "schedule" or "decay"."""
+
+
+def nearest_family(unknown: object, known: Iterable[str]) -> str | None:
+    """The known family that ``unknown`` most likely means (``CosineAnnealingLR`` -> ``cosine``), or None."""
+    plain = re.sub(r"[^a-z0-9]", "", str(unknown).lower())
+    names = {name.replace("_", ""): name for name in known}
+    for short in (plain, *(plain.removesuffix(ending) for ending in ("lr", "schedule", "decay"))):
+        found = names.get(short, FAMILY_SYNONYMS.get(short))
+        if found is not None:
+            return found
+    close = difflib.get_close_matches(plain, names, n=1, cutoff=0.75)
+    return names[close[0]] if close else None
 
 
 def nearest(unknown: str, known: Iterable[str]) -> str | None:

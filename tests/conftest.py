@@ -6,12 +6,13 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 import hypothesis
 import pytest
 from hypothesis import strategies as st
+from pydantic.fields import FieldInfo
 
 from lrsearch.schedules import CLOSED_FORMS, WARMUPS, Schedule
 from lrsearch.store import Store
@@ -55,6 +56,22 @@ def lengths(units: int, per_unit: int, shortest: int, longest: int) -> st.Search
     return exact | whole.filter(lambda length: length * per_unit <= longest) if longest >= per_unit else exact
 
 
+def one_value(kind: type[Schedule], name: str, length: st.SearchStrategy[float]) -> st.SearchStrategy[Any]:
+    """Values of a parameter that is no list: a choice, a length, or a number within its bounds."""
+    field = kind.model_fields[name]
+    if get_origin(field.annotation) is Literal:
+        return st.sampled_from(get_args(field.annotation))
+    return length if name in kind.lengths() else numbers(field)
+
+
+def several(kind: type[Schedule], name: str, length: st.SearchStrategy[float], n: int) -> st.SearchStrategy[Any]:
+    """Lists of ``n`` for a parameter that is one: rising lengths, or numbers within the bounds of its items."""
+    if name in kind.lengths():
+        return st.lists(length, min_size=n, max_size=n, unique=True).map(sorted)
+    item = FieldInfo.from_annotation(get_args(kind.model_fields[name].annotation)[0])
+    return st.lists(numbers(item), min_size=n, max_size=n)
+
+
 @st.composite
 def drawn_schedules(
     draw: st.DrawFn, family: str | None = None, shape: str | None = None, max_updates: int = 300
@@ -76,13 +93,15 @@ def drawn_schedules(
         "warmup_start": draw(st.sampled_from([lowest, 0.01, 1.0]) | st.floats(lowest, 1, allow_subnormal=False)),
     }
     data |= {"epochs": units} if in_epochs else {"updates": units, "eval_every": draw(st.integers(1, units))}
+    n_items = draw(st.integers(1, min(3, 2 * horizon)))
     for name in kind.parameters():
         if name in data:
             continue
-        if name in kind.lengths():
-            data[name] = draw(lengths(units, per_unit, 1, 2 * horizon))
+        length = lengths(units, per_unit, 1, 2 * horizon)
+        if get_origin(kind.model_fields[name].annotation) is tuple:
+            data[name] = draw(several(kind, name, length, n_items))
         else:
-            data[name] = draw(numbers(kind.model_fields[name]))
+            data[name] = draw(one_value(kind, name, length))
     return kind.model_validate(data), per_unit if in_epochs else None
 
 

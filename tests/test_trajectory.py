@@ -105,7 +105,7 @@ def test_other_names_for_the_same_curve_are_one_trajectory():
     assert len(plan_keys) == 1
 
 
-@pytest.mark.parametrize("family", [family for family, kind in CLOSED_FORMS.items() if "D" not in kind.DECAY.text])
+@pytest.mark.parametrize("family", [family for family, kind in CLOSED_FORMS.items() if "D" not in kind.rule()])
 @given(data=st.data())
 def test_families_that_do_not_look_at_the_horizon_share_across_horizons(family, schedules, data):
     schedule, per_epoch = data.draw(schedules(family, max_updates=60))

@@ -35,7 +35,7 @@ def closed_form(schedule: Schedule, updates_per_epoch: int | None, dialect: Dial
     variables = schedule.variables(clock)
     spelling = Spelling(dialect, variables)
     minimum, maximum = dialect.names["minimum"], dialect.names["maximum"]
-    parts, decay = spelling.spelled(type(schedule).DECAY)
+    parts, decay = spelling.spelled(schedule.decay)
     if schedule.final_factor > 0:
         decay = f"{maximum}(FINAL_FACTOR, {decay})"
         spelling.met.add("FINAL_FACTOR")

@@ -2,7 +2,7 @@
 
 from .families import CLOSED_FORMS, FAMILIES, AnySchedule, Constant, Cosine, Exponential, Step
 from .formula import FloatArray, Formula
-from .length import Length, share_of, whole_updates
+from .length import Length, listed, share_of, unequal, whole_updates, without_shares
 from .metric_driven import MetricDriven
 from .schedule import HORIZON, Clock, History, Schedule, required_updates_per_epoch
 from .warmup import WARMUPS, WarmupShape
@@ -25,7 +25,10 @@ __all__ = [
     "Schedule",
     "Step",
     "WarmupShape",
+    "listed",
     "required_updates_per_epoch",
     "share_of",
+    "unequal",
     "whole_updates",
+    "without_shares",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import AllowInfNan, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, AllowInfNan, BeforeValidator, Field, PlainSerializer
 
 from ..frozen import MAX_INTEGER
 
@@ -28,6 +30,28 @@ def share_of(value: str, horizon: float) -> float:
 def whole_updates(length: float, updates_per_unit: int) -> int:
     """``floor(length x updates_per_unit + 1/2)``: the one place where lengths become updates."""
     return math.floor(length * updates_per_unit + 0.5)
+
+
+def without_shares(value: Any, horizon: float) -> Any:
+    """``value`` with shares turned into the horizon's unit, also inside of a list; anything else as it is.
+
+    Raises:
+        ValueError: as ``share_of``.
+    """
+    if isinstance(value, list | tuple):
+        return [without_shares(item, horizon) for item in value]
+    return share_of(value, horizon) if isinstance(value, str) else value
+
+
+def listed(value: Any) -> Sequence[Any]:
+    """``value`` if it is a list, else the list of it alone."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def unequal(sizes: Mapping[str, int]) -> str:
+    """The law that lists of different ``sizes`` break."""
+    told = " and ".join(f"{size} {name}" for name, size in sizes.items())
+    return f"{' and '.join(f'`{name}`' for name in sizes)} are lists of one length (got {told})"
 
 
 def _number(value: Any) -> Any:
@@ -52,3 +76,26 @@ Length = Annotated[
     PlainSerializer(lambda value: int(value) if value.is_integer() else value, return_type=int | float),
 ]
 """Epochs (or updates, where the horizon is in updates); a share like ``"5%"`` is resolved as the schedule is made."""
+
+
+def _listed(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError("a list is meant: in a space `{value: [...]}`, or a list of lists as choices")
+    return value
+
+
+IsList = BeforeValidator(_listed)
+"""Marks a parameter that is itself a list, so that a single number is answered with how to write one."""
+
+
+def _rising(lengths: tuple[float, ...]) -> tuple[float, ...]:
+    if any(later <= earlier for earlier, later in itertools.pairwise(lengths)):
+        raise ValueError(f"every one must be later than the one before (got {', '.join(f'{x:g}' for x in lengths)})")
+    return lengths
+
+
+MAX_ITEMS = 1000
+Milestones = Annotated[
+    tuple[Length, ...], LengthMark(), Field(min_length=1, max_length=MAX_ITEMS), AfterValidator(_rising), IsList
+]
+"""Rising lengths, each counted from the warm-up's end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, overload
 
 import numpy as np
@@ -13,8 +14,9 @@ from pydantic_core import PydanticCustomError
 
 from ..errors import InvalidInput
 from ..frozen import Frozen, Positive, Real
+from ..synonyms import nearest_family
 from .formula import FloatArray, Formula
-from .length import Length, LengthMark, share_of, whole_updates
+from .length import Length, LengthMark, listed, unequal, whole_updates, without_shares
 from .warmup import WARMUPS
 
 if TYPE_CHECKING:
@@ -50,6 +52,11 @@ class Schedule(Frozen):
     HELP: ClassVar[str] = ""
     DECAY: ClassVar[Formula]
     """The share of the peak, in ``v`` (updates since the warm-up's end), ``D`` (H - W) and the family's parameters."""
+    SHAPES: ClassVar[Mapping[str, Formula]] = MappingProxyType({})
+    """Instead of ``DECAY``, the formulas of a family whose parameter ``SHAPED_BY`` chooses among several."""
+    SHAPED_BY: ClassVar[str] = ""
+    ALIGNED: ClassVar[tuple[str, ...]] = ()
+    """The parameters that are lists of one length: item i of one belongs to item i of the others."""
     MONOTONE: ClassVar[bool] = True
     """Whether the rate never rises after the warm-up."""
     METRIC_DRIVEN: ClassVar[bool] = False
@@ -88,11 +95,12 @@ class Schedule(Frozen):
             return data
         resolved = dict(data)
         for name in cls.lengths():
-            if isinstance(resolved.get(name), str):
-                try:
-                    resolved[name] = share_of(resolved[name], horizon)
-                except ValueError as error:
-                    raise ValueError(f"`{name}`: {error}") from None
+            if name not in resolved:
+                continue
+            try:
+                resolved[name] = without_shares(resolved[name], horizon)
+            except ValueError as error:
+                raise ValueError(f"`{name}`: {error}") from None
         return resolved
 
     @model_validator(mode="after")
@@ -109,8 +117,11 @@ class Schedule(Frozen):
         if self.warmup_start == 0 and not WARMUPS[self.warmup_shape].starts_at_zero:
             raise ValueError(f"`warmup_start > 0` must hold for the warm-up shape {self.warmup_shape}")
         for name in self.lengths():
-            if name not in self.MAY_BE_ZERO and not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must last at least one update (got {getattr(self, name):g})")
+            shortest = min(listed(getattr(self, name)))
+            if name not in self.MAY_BE_ZERO and not shortest > 0:
+                raise ValueError(f"`{name}` must last at least one update (got {shortest:g})")
+        if len({len(getattr(self, name)) for name in self.ALIGNED}) > 1:
+            raise ValueError(unequal({name: len(getattr(self, name)) for name in self.ALIGNED}))
         if self.updates is not None:
             self.clock()
         return self
@@ -134,7 +145,7 @@ class Schedule(Frozen):
     @classmethod
     @functools.cache
     def lengths(cls) -> tuple[str, ...]:
-        """The names of the parameters that are lengths."""
+        """The names of the parameters that are lengths, or lists of lengths."""
         return tuple(
             name
             for name, field in cls.model_fields.items()
@@ -150,7 +161,9 @@ class Schedule(Frozen):
     @classmethod
     def rule(cls) -> str:
         """How the family decays, in a line."""
-        return cls.DECAY.text
+        if not cls.SHAPED_BY:
+            return cls.DECAY.text
+        return " | ".join(f"{cls.SHAPED_BY} {name}: {formula.text}" for name, formula in cls.SHAPES.items())
 
     @property
     def horizon(self) -> int:
@@ -183,21 +196,29 @@ class Schedule(Frozen):
                 field="warmup",
             )
         for name in self.lengths():
-            if name not in self.MAY_BE_ZERO and whole_updates(getattr(self, name), per_unit) < 1:
+            shortest = min(listed(getattr(self, name)))
+            if name not in self.MAY_BE_ZERO and whole_updates(shortest, per_unit) < 1:
                 raise InvalidInput(
-                    f"`{name}` must last at least one update (got {getattr(self, name):g} of {per_unit} updates)",
-                    field=name,
+                    f"`{name}` must last at least one update (got {shortest:g} of {per_unit} updates)", field=name
                 )
         return clock
 
-    def variables(self, clock: Clock) -> dict[str, float]:
+    @property
+    def decay(self) -> Formula:
+        """The share of the peak after the warm-up: ``DECAY``, or the one of ``SHAPES`` that ``SHAPED_BY`` names."""
+        return self.SHAPES[getattr(self, self.SHAPED_BY)] if self.SHAPED_BY else self.DECAY
+
+    def variables(self, clock: Clock) -> dict[str, Any]:
         """What the decay's formula may name besides ``v``: ``D`` and the parameters, lengths in updates."""
-        lengths = self.lengths()
-        values = {"D": float(clock.horizon - clock.warmup)}
+        lengths, per_unit = self.lengths(), clock.updates_per_unit
+        values: dict[str, Any] = {"D": clock.horizon - clock.warmup}
         for name in self.parameters():
             value = getattr(self, name)
-            if not isinstance(value, str):
-                values[name] = whole_updates(value, clock.updates_per_unit) if name in lengths else value
+            if name in lengths:
+                whole = tuple(whole_updates(length, per_unit) for length in listed(value))
+                values[name] = whole if isinstance(value, tuple) else whole[0]
+            elif isinstance(value, int | float | tuple):
+                values[name] = value
         return values
 
     @overload
@@ -233,7 +254,7 @@ class Schedule(Frozen):
         share = np.empty_like(u)
         warm = u < clock.warmup
         share[warm] = self._ramp(u[warm], clock.warmup or 1)
-        decay = type(self).DECAY(v=u[~warm] - clock.warmup, **self.variables(clock))
+        decay = self.decay(v=u[~warm] - clock.warmup, **self.variables(clock))
         share[~warm] = np.maximum(self.final_factor, decay)
         return share
 
@@ -323,7 +344,9 @@ def family_class(data: Any) -> type[Schedule]:
     family = data.get("family") if isinstance(data, Mapping) else None
     if isinstance(family, str) and family in FAMILIES:
         return FAMILIES[family]
-    message = "a schedule is a mapping with a `family`, one of {known} (got {got})"
-    context = {"known": ", ".join(FAMILIES), "got": repr(family)[:100]}
+    message = "a schedule is a mapping with a `family`, one of {known} (got {got}){advice}"
+    meant = nearest_family(family, FAMILIES) if isinstance(family, str) else None
+    advice = f"; did you mean `{meant}`?" if meant else ""
+    context = {"known": ", ".join(FAMILIES), "got": repr(family)[:100], "advice": advice}
     error = PydanticCustomError("unknown_family", message, context)
     raise ValidationError.from_exception_data("Schedule", [{"type": error, "loc": ("family",), "input": family}])

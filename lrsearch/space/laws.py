@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from ..errors import Fault
 from ..frozen import faults_of
-from ..schedules import FAMILIES, WARMUPS, whole_updates
+from ..schedules import FAMILIES, WARMUPS, listed, unequal, whole_updates
 from ..study import StudySpec
 from .dimensions import Dimension
 
@@ -43,8 +44,8 @@ def combination_faults(
     assert horizon is not None
     per_unit = 1 if spec.updates is not None else updates_per_epoch
     for name in FAMILIES[family].lengths():
-        lengths = _values(family, dimensions, name)
-        if name == "warmup":
+        lengths = [length for value in _values(family, dimensions, name) for length in listed(value)]
+        if name == "warmup" and lengths:
             longest = max(lengths)
             if longest >= horizon or (per_unit and whole_updates(longest, per_unit) >= horizon * per_unit):
                 yield Fault(
@@ -55,6 +56,11 @@ def combination_faults(
             if shortest <= 0 or (per_unit and whole_updates(shortest, per_unit) < 1):
                 updates = f" of {per_unit} updates" if per_unit else ""
                 yield Fault(f"space.{name}", f"`{name}` must last at least one update (got {shortest:g}{updates})")
+    sizes = {name: {len(value) for value in _values(family, dimensions, name)} for name in FAMILIES[family].ALIGNED}
+    for name, other in itertools.pairwise(sizes):
+        wrong = [(mine, its) for mine in sizes[name] for its in sizes[other] if mine != its]
+        if wrong:
+            yield Fault(f"space.{other}", unequal(dict(zip((name, other), min(wrong), strict=True))))
     if 0 in _values(family, dimensions, "warmup_start"):
         for shape in _values(family, dimensions, "warmup_shape"):
             if not WARMUPS[shape].starts_at_zero:

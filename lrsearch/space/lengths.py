@@ -8,13 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..frozen import faults_of
-from ..schedules import share_of
+from ..schedules import listed, share_of
 from ..study import Fixed, Range
 from .dimensions import same
 
 
 def resolved_length(declared: Any, horizon: int, unit: int) -> Any:
-    """The declaration of a length with no shares left and every step written out.
+    """The declaration of a length, or of a list of lengths, with no shares left and every step written out.
 
     A range without ``num`` or ``step`` steps by ``unit``; its bounds given as shares are rounded inwards to whole
     units, up where no whole unit lies between them. A share that equals another choice is dropped.
@@ -33,15 +33,22 @@ def resolved_length(declared: Any, horizon: int, unit: int) -> Any:
         return Fixed(value=_number(declared.value, horizon))
     if not isinstance(declared, tuple):
         return _number(declared, horizon)
-    numbers = [value for value in declared if not isinstance(value, str)]
+    numbers = [value for value in declared if not _has_shares(value)]
     for value in declared:
         share = _number(value, horizon)
-        if isinstance(value, str) and not any(same(share, number) for number in numbers):
+        if _has_shares(value) and not any(same(share, number) for number in numbers):
             numbers.append(share)
     return tuple(numbers)
 
 
+def _has_shares(value: Any) -> bool:
+    return any(isinstance(item, str) for item in listed(value))
+
+
 def _number(value: Any, horizon: int) -> Any:
+    """A length, or a list of lengths, without shares."""
+    if isinstance(value, list | tuple):
+        return [_number(item, horizon) for item in value]
     if not isinstance(value, str):
         return value
     share = share_of(value, horizon)

@@ -18,6 +18,7 @@ from pydantic import (
 
 from ..frozen import Flag, Frozen, Positive, Real, refuse_unknown
 from ..schedules import FAMILIES
+from ..synonyms import nearest_family
 from ..union import UNTAGGED, either
 
 MAX_CHOICES = 1000
@@ -105,7 +106,9 @@ class SpaceSpec(Frozen):
             raise ValueError("a space needs at least one family")
         for family in value:
             if family not in FAMILIES:
-                raise ValueError(f"unknown family {family!r:.100}; known are {', '.join(FAMILIES)}")
+                meant = nearest_family(family, FAMILIES)
+                advice = f"did you mean `{meant}`? " if meant else ""
+                raise ValueError(f"unknown family {family!r:.100}; {advice}known are {', '.join(FAMILIES)}")
         if len(set(value)) != len(value):
             raise ValueError(f"a family is named once (got {', '.join(value)})")
         return value

@@ -63,7 +63,10 @@ def test_to_torch_sets_the_schedules_rate_times_each_groups_multiplier(family, s
 
 
 def test_the_text_runs_where_lrsearch_cannot_be_imported():
-    told = {"decay_rate": 0.4, "step_size": 2}
+    told = {
+        "decay_rate": 0.4, "step_size": 2, "milestones": [1, 2.5], "factors": [0.4, 0.1], "timescale": 3, "power": 2,
+        "cycle": 2, "cycle_growth": 1.5, "decay_shape": "cosine",
+    }  # fmt: skip
     cases = [
         Schedule.model_validate(
             {"family": family, "initial_lr": 0.3, "epochs": 6, "warmup": 1.5, "warmup_shape": shape}

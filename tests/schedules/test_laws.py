@@ -20,6 +20,53 @@ RAMPS = {
     "cosine": lambda s, share: 1 - (1 - s) * (1 + math.cos(math.pi * share)) / 2,
 }
 """Share of the peak at a share of the warm-up, written otherwise than in the package."""
+
+
+def warm_restarts(p, v, length):
+    """Cycle after cycle, as one would count them; the last one may be cut by the horizon, none begins there."""
+    n, start, lasts = 0, 0, p["cycle"]
+    while start + lasts <= v < length or (v == length and start + lasts < length):
+        n, start = n + 1, start + lasts
+        lasts = math.floor(p["cycle"] * p["cycle_growth"] ** n + 0.5)
+    height = (1 - p["final_factor"]) * p["peak_decay"] ** n
+    return p["final_factor"] + height * (1 + math.cos(math.pi * (v - start) / lasts)) / 2
+
+
+def triangles(p, v, length):
+    n, x = divmod(v, p["cycle"])
+    x, falls = x / p["cycle"], 1 - p["rise"]
+    bottoms = n if x < falls else n + 1
+    height = p["peak_decay"] ** (v / p["cycle"] if p["envelope"] == "exponential" else bottoms)
+    return p["final_factor"] + (1 - p["final_factor"]) * height * (
+        1 - x / falls if x < falls else (x - falls) / p["rise"]
+    )
+
+
+def pieces(p, v, length):
+    share = 1.0
+    if p["between"] == "step":
+        for milestone, factor in zip(p["milestones"], p["factors"], strict=True):
+            share = factor if v >= milestone else share
+        return share
+    unique = dict(zip([0, *p["milestones"]], [1.0, *p["factors"]], strict=True))  # of two at one update the last holds
+    return float(np.interp(v, list(unique), list(unique.values())))
+
+
+def annealed(share_left):
+    """The decay to ``final_factor`` of which ``share_left(p, v, length)`` is left."""
+    return lambda p, v, length: p["final_factor"] + (1 - p["final_factor"]) * share_left(p, v, length)
+
+
+def cosine_left(done):
+    return (1 + math.cos(math.pi * done)) / 2
+
+
+def stable_left(p, v, length):
+    lasts = max(1, min(p["decay_length"], length))
+    done = max(0, v - (length - lasts)) / lasts
+    return {"linear": 1 - done, "cosine": cosine_left(done), "1-sqrt": 1 - math.sqrt(done)}[p["decay_shape"]]
+
+
 DECAYS = {
     "constant": lambda p, v, length: 1.0,
     "step": lambda p, v, length: p["decay_rate"] ** (v // p["step_size"]),
@@ -27,6 +74,19 @@ DECAYS = {
     "cosine": lambda p, v, length: (
         p["final_factor"] + (1 - p["final_factor"]) * (1 + math.cos(math.pi * v / length)) / 2
     ),
+    "multistep": lambda p, v, length: math.prod([p["decay_rate"] for at in p["milestones"] if at <= v]),
+    "piecewise": pieces,
+    "inverse_time": lambda p, v, length: 1 / (1 + v / p["timescale"]),
+    "inverse_sqrt": lambda p, v, length: (1 + v / p["timescale"]) ** -0.5,
+    "linear": annealed(lambda p, v, length: 1 - v / length),
+    "polynomial": annealed(lambda p, v, length: (1 - v / length) ** p["power"]),
+    "rex": annealed(lambda p, v, length: (1 - v / length) / (0.5 + 0.5 * (1 - v / length))),
+    "wsd": annealed(stable_left),
+    "one_cycle": annealed(
+        lambda p, v, length: cosine_left(v / length) if p["decay_shape"] == "cosine" else 1 - v / length
+    ),
+    "cosine_restarts": warm_restarts,
+    "cyclic": triangles,
 }
 """Share of the peak v updates after the warm-up of a decay that is ``length`` updates long; lengths in updates."""
 
@@ -36,7 +96,14 @@ law = pytest.mark.parametrize(("family", "shape"), [(family, shape) for family i
 def parameters(schedule, clock):
     lengths = schedule.lengths()
     given = {name: getattr(schedule, name) for name in schedule.parameters()}
-    return {k: math.floor(v * clock.updates_per_unit + 0.5) if k in lengths else v for k, v in given.items()}
+
+    def whole(length):
+        return math.floor(length * clock.updates_per_unit + 0.5)
+
+    return {
+        name: value if name not in lengths else [whole(x) for x in value] if isinstance(value, tuple) else whole(value)
+        for name, value in given.items()
+    }
 
 
 @law
