@@ -105,6 +105,43 @@ def test_other_names_for_the_same_curve_are_one_trajectory():
     assert len(plan_keys) == 1
 
 
+RAMP = {"warmup": 9, "warmup_shape": "cosine", "warmup_start": 0.04, "final_factor": 0.01}
+SAME_CURVES = {
+    "a line": [{"family": "linear"}, {"family": "polynomial", "power": 1}, {"family": "wsd", "decay_length": "100%"}],
+    "a cosine": [
+        {"family": "cosine", **RAMP},
+        {"family": "one_cycle", **RAMP},
+        {"family": "cosine_restarts", "cycle": 21, **RAMP},
+        {"family": "wsd", "decay_shape": "cosine", "decay_length": 21, **RAMP},
+    ],
+    "steps": [
+        {"family": "step", "decay_rate": 0.3, "step_size": 10},
+        {"family": "multistep", "decay_rate": 0.3, "milestones": [10, 20]},
+        {"family": "piecewise", "milestones": [10, 20], "factors": [0.3, 0.3**2], "between": "step"},
+    ],
+    "nothing changes": [
+        {"family": "constant"},
+        {"family": "multistep", "decay_rate": 0.5, "milestones": [30]},
+        {"family": "piecewise", "milestones": [3, 4], "factors": [1, 1]},
+        {"family": "cyclic", "cycle": 4, "final_factor": 1},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SAME_CURVES)
+def test_other_families_with_the_same_curve_are_one_trajectory(name):
+    told = [{"initial_lr": 0.1, "epochs": 30, **fields} for fields in SAME_CURVES[name]]
+    keys = {trajectory.plan_key(RECIPE, 0, Schedule.model_validate(fields), PER_EPOCH) for fields in told}
+    assert len(keys) == 1
+
+
+def test_endings_of_a_stable_training_share_all_that_comes_before():
+    told = {"family": "wsd", "initial_lr": 0.1, "epochs": 20, "warmup": 2}
+    shapes = [told | {"decay_length": n, "decay_shape": s} for n in (2, 5) for s in ("linear", "cosine", "1-sqrt")]
+    asked, distinct = trajectory.count_epochs([Schedule.model_validate(fields) for fields in shapes], PER_EPOCH)
+    assert (asked, distinct) == (6 * 20, 18 + 3 * 2 + 3 * 5)
+
+
 @pytest.mark.parametrize("family", [family for family, kind in CLOSED_FORMS.items() if "D" not in kind.rule()])
 @given(data=st.data())
 def test_families_that_do_not_look_at_the_horizon_share_across_horizons(family, schedules, data):

@@ -36,17 +36,14 @@ class Spelling(ast.NodeTransformer):
     def spelled(self, formula: Formula) -> tuple[list[str], str]:
         """The lines that give names to a formula's parts, and its value."""
         lines = []
-        *named, value = ast.parse(formula.text).body
-        for part in named:
-            assert isinstance(part, ast.Assign)
-            assert isinstance(part.targets[0], ast.Name)
-            name, whole, moves = part.targets[0].id, self._is_whole(part.value), self._moves(part.value)
-            lines.append(f"{name} = {ast.unparse(self.visit(part.value))}")
+        parts, value = formula.parsed()
+        for name, part in parts.items():
+            whole, moves = self._is_whole(part), self._moves(part)
+            lines.append(f"{name} = {ast.unparse(self.visit(part))}")
             self._parts.add(name)
             self._whole |= {name} if whole else set()
             self._moving |= {name} if moves else set()
-        assert isinstance(value, ast.Expr)
-        return lines, ast.unparse(self._real(value.value))
+        return lines, ast.unparse(self._real(value))
 
     def _moves(self, node: ast.expr) -> bool:
         """Whether its value changes with the update."""

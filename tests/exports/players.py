@@ -75,6 +75,9 @@ def rates_in_force(optimizer, scheduler, n_updates):
 
 def some(family, **told):
     """A schedule of the family whose parameters differ from their neutral values."""
-    parameters = {"decay_rate": 0.5, "step_size": 2}
+    parameters = {
+        "decay_rate": 0.5, "step_size": 2, "milestones": [1, 2.5], "factors": [0.4, 0.1], "timescale": 3, "power": 2,
+        "cycle": 2, "cycle_growth": 1.5, "peak_decay": 0.7, "rise": 0.3, "decay_shape": "cosine",
+    }  # fmt: skip
     known = {name: value for name, value in parameters.items() if name in CLOSED_FORMS[family].parameters()}
     return Schedule.model_validate({"family": family, "initial_lr": 0.3, **known, **told})

@@ -14,7 +14,7 @@ from ..length import Length, share_of
 from ..schedule import Clock, Schedule
 
 COSINE = Formula("final_factor + (1 - final_factor) * sin(pi * (D - v) / (2 * D)) ** 2")
-LINEAR = Formula("final_factor + (1 - final_factor) * (D - v) / D")
+LINEAR = Formula("final_factor + (1 - final_factor) * ((D - v) / D)")
 
 
 def _share_of_horizon(share: str) -> Any:
@@ -96,7 +96,7 @@ class WarmupStableDecay(Schedule):
     SHAPES: ClassVar[Mapping[str, Formula]] = MappingProxyType(
         {
             "linear": Formula(
-                "left = minimum(D - v, decay_length); final_factor + (1 - final_factor) * left / decay_length"
+                "left = minimum(D - v, decay_length); final_factor + (1 - final_factor) * (left / decay_length)"
             ),
             "cosine": Formula(
                 "left = minimum(D - v, decay_length); "
