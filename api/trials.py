@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from lrsearch.exports import TARGETS
 from lrsearch.frozen import MAX_INTEGER, Frozen
-from lrsearch.study import Page, Point, Trial, TrialRequest, TrialState
+from lrsearch.study import Diagnosis, Page, Point, Trial, TrialRequest, TrialState
 
 from .body import StrictRoute
 from .examples import TRIALS
@@ -18,6 +18,14 @@ from .table import csv_lines
 from .verbs import Cursor, IdempotencyKey, Limit, StudyName, TheService, TrialNumber, as_json
 
 router = APIRouter(prefix="/v1/studies/{name}", tags=["trials"], route_class=StrictRoute)
+
+
+Chosen = Annotated[str, Path(pattern=r"^(best|[0-9]{1,9})$", description="A number, or `best`.", examples=["best"])]
+
+
+def number_of(trial: str) -> int | None:
+    """The number that a path names; None = the best."""
+    return None if trial == "best" else int(trial)
 
 
 class TrainingCurve(Frozen):
@@ -91,6 +99,12 @@ def get_curve(service: TheService, name: StudyName, number: TrialNumber) -> Trai
     return TrainingCurve(points=tuple(service.curve(name, number)))
 
 
+@router.get("/trials/{trial}/diagnosis", summary="What went wrong in a trial", responses=described(404))
+def get_diagnosis(service: TheService, name: StudyName, trial: Chosen) -> Diagnosis:
+    """Say in words what its losses, gradients and updates show, with the numbers behind it."""
+    return service.diagnosis(name, number_of(trial))
+
+
 @router.get(
     "/trials/{trial}/export",
     summary="A trial's schedule as code or data",
@@ -106,13 +120,12 @@ def get_curve(service: TheService, name: StudyName, number: TrialNumber) -> Trai
 def export_trial(
     service: TheService,
     name: StudyName,
-    trial: Annotated[str, Path(pattern=r"^(best|[0-9]{1,9})$", description="A number, or `best`.", examples=["best"])],
+    trial: Chosen,
     target: Annotated[str, Query(max_length=50, description="A target of the catalog.", examples=["torch"])] = "torch",
     updates_per_epoch: Annotated[
         int | None, Query(ge=1, le=MAX_INTEGER, description="Where it differs from the study's, or nobody knows it.")
     ] = None,
 ) -> Response:
     """Write the schedule for a framework, to be pasted into training code."""
-    number = None if trial == "best" else int(trial)
-    export = service.export(name, number, target, updates_per_epoch=updates_per_epoch)
+    export = service.export(name, number_of(trial), target, updates_per_epoch=updates_per_epoch)
     return Response(export.content, media_type=export.media_type)

@@ -5,6 +5,7 @@ The names below load what they need when first used, so that ``import lrsearch``
     Schedule            a schedule of any family: lr_table(), to_torch()
     Client              the service's verbs over HTTP
     run                 a study in this process
+    diagnose, Recorder  what a training's records show
     Task, Options, Data what your own task is made of
 """
 
@@ -15,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import Client
+    from .diagnosis import diagnose
     from .errors import Conflict, InvalidInput, LrsearchError, NotAllowed, NotFound, Unavailable
     from .in_process import run
     from .schedules import Schedule
     from .study import StudySpec
     from .tasks.task import Data, Options, Task
+    from .training.recorder import Recorder
 
 _HOMES = {
     "Client": "client",
@@ -30,10 +33,12 @@ _HOMES = {
     "NotAllowed": "errors",
     "NotFound": "errors",
     "Options": "tasks.task",
+    "Recorder": "training.recorder",
     "Schedule": "schedules",
     "StudySpec": "study",
     "Task": "tasks.task",
     "Unavailable": "errors",
+    "diagnose": "diagnosis",
     "run": "in_process",
 }
 
@@ -47,11 +52,13 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Options",
+    "Recorder",
     "Schedule",
     "StudySpec",
     "Task",
     "Unavailable",
     "__version__",
+    "diagnose",
     "run",
 ]
 

@@ -13,6 +13,8 @@ MAX_BATCH_BYTES = 700_000
 """About the most that one request carries; the service takes 1 MiB."""
 POINT_BYTES, METRIC_BYTES = 130, 30
 """About the size of a point without its metrics, and of a metric without its name."""
+PIECE_BYTES, LAYER_BYTES = 70, 60
+"""About the size of a piece of diagnostics, and of a layer without its name."""
 
 News = tuple[Attempt, Point | Result]
 """What a trainer tells of an assignment: its points in their order, then its result."""
@@ -146,7 +148,7 @@ class Ledger:
                 points = self._points.get(key, [])
                 n_sent = 0
                 while n_sent < len(points) and room > 0:
-                    room -= POINT_BYTES + sum(METRIC_BYTES + len(name) for name in points[n_sent].metrics)
+                    room -= size_of(points[n_sent])
                     n_sent += 1
                 result = self._results.get(key) if n_sent == len(points) else None
                 if n_sent or result is not None:
@@ -223,3 +225,12 @@ class Ledger:
 
     def _of(self, study: str, trial: int) -> list[Attempt]:
         return [key for key in self._held if key[:2] == (study, trial)]
+
+
+def size_of(point: Point) -> int:
+    """About how many bytes a point takes on the wire."""
+    size = POINT_BYTES + sum(METRIC_BYTES + len(name) for name in point.metrics)
+    if (looked := point.diagnostics) is not None:
+        layers = (*looked.layers, *(looked.start or ()))
+        size += PIECE_BYTES * len(looked.updates) + sum(LAYER_BYTES + len(name) for name in layers)
+    return size

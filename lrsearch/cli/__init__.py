@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import best, catalog, compare, database, demo, export, run, serve, studies, submit, trials, worker
+from . import best, catalog, compare, database, demo, diagnose, export, run, serve, studies, submit, trials, worker
 from .exits import Commands
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("status")(studies.status)
 app.command("trials")(trials.trials)
 app.command("best")(best.best)
 app.command("export")(export.export)
+app.command("diagnose")(diagnose.diagnose)
 app.command("pause")(studies.pause)
 app.command("resume")(studies.resume)
 app.command("cancel")(studies.cancel)

@@ -27,6 +27,7 @@ class Local:
         self.cancel = service.cancel
         self.delete = service.delete
         self.comparison = service.comparison
+        self.diagnosis = service.diagnosis
 
     def list_trials(
         self, name: str, *, state: str | None = None, order: str = "number", limit: int = 50, cursor: str | None = None

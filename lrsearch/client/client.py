@@ -16,6 +16,7 @@ from ..study import (
     Catalog,
     Comparison,
     ComparisonSpec,
+    Diagnosis,
     Lease,
     LeaseRequest,
     Page,
@@ -177,6 +178,10 @@ class Client:
     def curve(self, name: str, number: int) -> list[Point]:
         """What a trial reported, by seed and epoch."""
         return list(self._get(_Points, f"{_trial(name, number)}/curve").points)
+
+    def diagnosis(self, name: str, trial: int | None = None) -> Diagnosis:
+        """What a trial (None: the best one) shows of its training: verdicts in words, with their numbers."""
+        return self._get(Diagnosis, f"{_study(name)}/trials/{'best' if trial is None else trial}/diagnosis")
 
     def best(self, name: str) -> Best:
         """The best trial: of the confirmed by confirmed mean, else by value.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import NotFound, Unavailable
+from ..errors import Unavailable
 from ..exports import Export, export
 from ..frozen import Frozen
 from ..resolve import resolve, updates_per_epoch
@@ -49,11 +49,7 @@ class Service(Comparisons):
         """
         with self.store.transaction(write=False) as tx:
             study = tx.studies.get(name)
-            if trial is None:
-                leaders = self._leaders(tx, study, 1)
-                if not leaders:
-                    raise NotFound(f"no trial of `{name}` has completed yet")
-                trial = leaders[0].trial
+            trial = self._chosen(tx, study, trial)
             schedule = tx.trials.get(name, trial).schedule
             first, *_ = study.spec.seeds()
             points = tx.points.of(name, trial) if schedule.METRIC_DRIVEN else []

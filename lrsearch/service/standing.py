@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from ..errors import NotFound
 from ..store import Transaction
 from ..study import ENDED, Best, Confirmed, Point, Progress, Seconds, Study, Trial
 from .means import mean_metrics, mean_of
@@ -49,6 +50,15 @@ class Standing(Climbing):
             ]
             baseline = (min if minimize else max)(values, default=None)
         return [best_of(study, trial, baseline) for trial in leaders]
+
+    def _chosen(self, tx: Transaction, study: Study, trial: int | None) -> int:
+        """A trial's number; None = the best one's. Raises NotFound while none has completed."""
+        if trial is not None:
+            return trial
+        leaders = tx.trials.leaders(study.name, minimize=study.spec.minimize, top=1)
+        if not leaders:
+            raise NotFound(f"no trial of `{study.name}` has completed yet")
+        return leaders[0].number
 
     def _advance(self, tx: Transaction, study: Study) -> None:
         """Take a running study as far as it goes without new training: confirm, test, end."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import Conflict, InvalidInput
+from ..diagnosis import diagnose
+from ..errors import Conflict, InvalidInput, NotFound
 from ..space import Space
 from ..store import Transaction
-from ..study import ENDED, Page, Point, Study, Trial, TrialRequest
+from ..study import ENDED, Diagnosis, Page, Point, Study, Trial, TrialRequest
 from .reports import Reports
 from .studies import new_trial
 
@@ -35,6 +36,28 @@ class Trials(Reports):
             tx.studies.get(name)
             tx.trials.get(name, number)
             return tx.points.of(name, number)
+
+    def diagnosis(self, name: str, trial: int | None = None) -> Diagnosis:
+        """What a trial's points (None: the best one's) say of its training.
+
+        Of several seeds the one that diverged is looked at, else the first.
+
+        Raises:
+            NotFound: no such study or trial, none has completed yet, or nothing was reported of it so far.
+        """
+        with self.store.transaction(write=False) as tx:
+            study = tx.studies.get(name)
+            found = tx.trials.get(name, self._chosen(tx, study, trial))
+            points = tx.points.of(name, found.number)
+        if not points:
+            raise NotFound(f"nothing was reported of trial {found.number} of `{name}` yet")
+        of_seed = {point.seed: [its for its in points if its.seed == point.seed] for point in points}
+        lost = [seed for seed, its in of_seed.items() if None in its[-1].metrics.values()]
+        chosen = of_seed[lost[0] if lost else points[0].seed]
+        known = study.spec.updates is not None or study.updates_per_epoch is not None
+        counted = any(point.update is not None or point.diagnostics is not None for point in chosen)
+        horizon = found.schedule.clock(study.updates_per_epoch).horizon if known and counted else study.spec.intervals
+        return diagnose(chosen, diverged_at=found.diverged_at, horizon=horizon)
 
     def add_trial(self, name: str, request: TrialRequest, *, key: str | None = None) -> Trial:
         """Enqueue a schedule, import its value, or retry a trial under a new number.

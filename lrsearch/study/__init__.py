@@ -2,6 +2,7 @@
 
 from .catalog import Catalog, Parameter
 from .comparison import Arm, ArmResult, Comparison, ComparisonResult, ComparisonSpec, Curve, Duel
+from .diagnosis import Diagnosis, Diagnostics, LayerSigns, LayerState, Verdict
 from .lease import (
     Assignment,
     Attempt,
@@ -60,11 +61,11 @@ from .trial import (
 __all__ = [
     "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adagrad", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult",
     "AshaPruner", "Assignment", "Attempt", "Best", "Budget", "Catalog", "Comparison", "ComparisonResult",
-    "ComparisonSpec", "Confirm", "Confirmed", "Curve", "Direction", "Directive", "Divergence", "Duel", "EpochCounts",
-    "EpochProgress", "Fixed", "FreeJson", "HyperbandPruner", "Lease", "LeaseRequest", "Limits", "MedianPruner",
-    "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point",
-    "Progress", "Purpose", "Range", "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result",
-    "Rmsprop", "RungPruner", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study", "StudyPatch", "StudySpec",
-    "StudyState", "TaskDefaults", "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "Watch",
-    "Worker", "now", "read_spec",
+    "ComparisonSpec", "Confirm", "Confirmed", "Curve", "Diagnosis", "Diagnostics", "Direction", "Directive",
+    "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed", "FreeJson", "HyperbandPruner", "LayerSigns",
+    "LayerState", "Lease", "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective",
+    "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point", "Progress", "Purpose", "Range", "Ranger",
+    "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result", "Rmsprop", "RungPruner", "SamplerSpec", "Seconds",
+    "Sgd", "SpaceSpec", "Stop", "Study", "StudyPatch", "StudySpec", "StudyState", "TaskDefaults", "TaskOffer", "Text",
+    "TrainSpec", "Trial", "TrialRequest", "TrialState", "Verdict", "Watch", "Worker", "now", "read_spec",
 ]  # fmt: skip

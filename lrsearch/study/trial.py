@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 
 from ..frozen import Flag, Frozen, Natural, Positive, Real
 from ..schedules import AnySchedule
+from .diagnosis import Diagnostics
 from .spec import Budget, StudySpec
 from .text import FreeJson, Metric, Text
 
@@ -44,6 +45,7 @@ class Point(Frozen):
     seconds: Annotated[Annotated[Real, Field(ge=0)] | None, Absent] = None
     metrics: Annotated[dict[Annotated[str, Field(max_length=100)], Metric], Field(max_length=100)]
     """null = was not finite."""
+    diagnostics: Annotated[Diagnostics | None, Absent] = None
 
 
 class Divergence(Frozen):

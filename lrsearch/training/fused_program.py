@@ -27,6 +27,7 @@ from .lane_rows import operators, rows_of
 from .lanes_model import LanesModel, lane_kernels
 from .numerics import CONVOLUTIONS_BY_PRODUCTS, FUSED_PROGRAM, torch_numerics
 from .passes import GRADIENT, Passes
+from .probe import Probe, layers_of
 from .program import EpochRecord, OutOfMemory, State, check_state
 from .setting import Setting
 from .stacked import STACKED, StackedOptimizer
@@ -61,7 +62,9 @@ class FusedProgram:
         self._task, self._train, self._seed = workload.task, train, seed
         data = self._setting.data
         self._operators = workload.prepared(("operators", data), lambda: operators(workload.task, train, data))
-        self._model = LanesModel(placed_model(workload.task, train, seed, self._setting.device))
+        model = placed_model(workload.task, train, seed, self._setting.device)
+        self._layers = layers_of(model)
+        self._model = LanesModel(model)
         self._model.select(self._rows([0]))
         self._passes = Passes(self._model, workload.task, data.train)
         self._optimizer = self._new_optimizer()
@@ -87,7 +90,7 @@ class FusedProgram:
         began = time.perf_counter()
         rates = controls[:, :, 0]
         with self._vectorised() as reseed, self._undone():
-            interval = self._trained(rates, reseed)
+            interval = self._trained(rates, reseed, Probe(self._layers, self._update, rates.shape[1]))
             means = self._passes.evaluated("val", self._setting.data.val, self.n_lanes)
             val = {f"val_{name}": values for name, values in means.items()}
             records = interval.records(epoch, self._update, rates, val, self._first_losses)
@@ -196,22 +199,27 @@ class FusedProgram:
             self._optimizer.load(moments)
             raise
 
-    def _trained(self, rates: FloatArray, reseed: Reseed) -> Interval:
-        """Train all rows, the padded one at the last lane's rates."""
+    def _trained(self, rates: FloatArray, reseed: Reseed, probe: Probe | None = None) -> Interval:
+        """Train all rows, the padded one at the last lane's rates; ``probe`` only looks on."""
         model, setting = self._model, self._setting
         model.train(True)
         padded = np.concatenate([rates, rates[-1:].repeat(len(model.weights) - len(rates), axis=0)])
         by_update = torch.from_numpy(np.ascontiguousarray(padded.T)).to(setting.device, model.weights.dtype)
-        interval = Interval()
+        interval = Interval(probe)
         batches = setting.order.batches(self._update, self._update + rates.shape[1], setting.device)
         for update, (examples, rate) in enumerate(zip(batches, by_update, strict=True), start=self._update):
             reseed(self._seed, update)
             measured = self._passes.update(examples)
             gradient = measured.pop(GRADIENT)
+            looked = probe if probe is not None and probe.wants(update) else None
+            if looked is not None:
+                looked.before(model.split(gradient), model.split(model.weights))
             if self._train.clip_norm is not None:
                 gradient.mul_((self._train.clip_norm / (measured["grad_norm"] + CLIP_EPS)).clamp_(max=1.0)[:, None])
             elementwise = self._optimizer.elementwise
             self._optimizer.step([gradient] if elementwise else model.split(gradient), rate)
+            if looked is not None:
+                looked.after(model.split(model.weights))
             interval.add(len(examples), measured)
         return interval
 

@@ -79,4 +79,5 @@ def point(run: Run, record: EpochRecord, *, shared: bool) -> Point:
         lr_last=record.lr_last,
         seconds=record.seconds,
         metrics=dict(record.metrics),
+        diagnostics=record.diagnostics,
     )

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from ..diagnosis.pieces import Measured, diagnostics
 from ..schedules import FloatArray
+from ..study import Diagnostics
+from .probe import Probe
 from .program import EpochRecord, divergence_bound, first_divergence
 
 Values = Mapping[str, torch.Tensor]
@@ -43,7 +46,15 @@ class Tally:
 
 
 class Interval(Tally):
-    """The updates of one interval: ``loss`` is a batch's mean, ``grad_norm`` the gradient's, all others are sums."""
+    """The updates of one interval: ``loss`` is a batch's mean, ``grad_norm`` the gradient's, all others are sums.
+
+    Args:
+        probe: what looked at some of its updates.
+    """
+
+    def __init__(self, probe: Probe | None = None) -> None:
+        super().__init__()
+        self._probe = probe
 
     def records(
         self, epoch: int, first: int, rates: FloatArray, val: Mapping[str, FloatArray], first_losses: FloatArray
@@ -64,14 +75,29 @@ class Interval(Tally):
         metrics = {"train_loss": np.average(losses, axis=1, weights=self.sizes)}
         metrics |= {f"train_{name}": sums.sum(axis=1) / sum(self.sizes) for name, sums in numbers.items()}
         metrics |= {**val, "grad_norm": grad_norms.mean(axis=1)}
-        made = []
+        divergences = []
         for lane, own in enumerate(rates):
             divergence = first_divergence(losses[lane], own, first, divergence_bound(float(first_losses[lane])))
             if divergence is None and not np.isfinite(metrics["val_loss"][lane]):
                 divergence = first + len(own) - 1, float(own[-1])
-            values = {name: float(value[lane]) for name, value in metrics.items()}
-            made.append(EpochRecord(epoch, float(own[0]), float(own[-1]), 0.0, values, divergence))
-        return made
+            divergences.append(divergence)
+        looked: list[Diagnostics | None] = [None] * len(rates)
+        if self._probe is not None:
+            found = self._probe.numbers(len(rates))
+            measured = Measured(first, rates, losses, grad_norms, self._probe.sampled, *found)
+            looked = diagnostics(measured, divergences)
+        return [
+            EpochRecord(
+                epoch,
+                float(own[0]),
+                float(own[-1]),
+                0.0,
+                {name: float(value[lane]) for name, value in metrics.items()},
+                divergences[lane],
+                looked[lane],
+            )
+            for lane, own in enumerate(rates)
+        ]
 
 
 def total(value: torch.Tensor, n_examples: int) -> torch.Tensor:

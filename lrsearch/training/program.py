@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InvalidInput
 from ..schedules import FloatArray
-from ..study import TrainSpec
+from ..study import Diagnostics, TrainSpec
 from ..tasks.task import Task
 from .workload import Workload
 
@@ -38,6 +38,7 @@ class EpochRecord:
         metrics: ``train_*`` over the interval's batches as they were trained, ``val_*`` at its end, ``grad_norm`` the
             mean over its updates of the gradient's norm before clipping. NaN and infinity are possible.
         divergence: the first update (from 0) whose loss was not finite or beyond the bound, and its rate; None = fine.
+        diagnostics: how it was trained, where that was looked at.
     """
 
     epoch: int
@@ -46,6 +47,7 @@ class EpochRecord:
     seconds: float
     metrics: Mapping[str, float]
     divergence: tuple[int, float] | None = None
+    diagnostics: Diagnostics | None = None
 
     @cached_property
     def text(self) -> str:
@@ -54,15 +56,18 @@ class EpochRecord:
         JSON knows no NaN and no infinity: such a metric is its name as a string.
         """
         metrics = {name: value if math.isfinite(value) else str(value) for name, value in self.metrics.items()}
-        content = (self.epoch, self.lr_first, self.lr_last, self.seconds, metrics, self.divergence)
+        looked = None if self.diagnostics is None else self.diagnostics.model_dump(mode="json")
+        content = (self.epoch, self.lr_first, self.lr_last, self.seconds, metrics, self.divergence, looked)
         return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def of(cls, content: Sequence[Any]) -> Self:
         """The record whose ``text`` was read as ``content``."""
-        epoch, lr_first, lr_last, seconds, metrics, divergence = content
+        epoch, lr_first, lr_last, seconds, metrics, divergence, *looked = content
         values = {name: float(value) for name, value in metrics.items()}
-        return cls(epoch, lr_first, lr_last, seconds, values, None if divergence is None else tuple(divergence))
+        where = None if divergence is None else tuple(divergence)
+        diagnostics = Diagnostics.model_validate(looked[0]) if looked and looked[0] is not None else None
+        return cls(epoch, lr_first, lr_last, seconds, values, where, diagnostics)
 
 
 class OutOfMemory(Exception):

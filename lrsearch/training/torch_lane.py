@@ -12,6 +12,7 @@ from ..study import TrainSpec
 from ..tasks.initial import initial_model
 from ..tasks.task import Task
 from .optimizers import build_optimizer
+from .probe import layers_of
 from .program import State, check_state
 
 POSITION = "position"
@@ -39,6 +40,7 @@ class TorchLane:
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         if not self.parameters:
             raise InvalidInput(f"`model()` of task `{task.name}` must have at least one parameter to train")
+        self.layers = layers_of(self.model)
         assert train.optimizer is not None
         self.optimizer = build_optimizer(train.optimizer, self.parameters)
         self.update = 0
@@ -50,6 +52,10 @@ class TorchLane:
             inputs = inputs.to(memory_format=torch.channels_last)
         outputs: torch.Tensor = self.model(inputs)
         return outputs
+
+    def rows(self) -> list[torch.Tensor]:
+        """The weights that are trained, each as the only row of its kind."""
+        return [parameter.detach()[None] for parameter in self.parameters]
 
     def set_rate(self, rate: float) -> None:
         """The rate of the next update."""

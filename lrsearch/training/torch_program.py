@@ -15,6 +15,7 @@ from .batches import EVALUATED_AT_ONCE, Tensors
 from .device import FUSED_DEVICES, Reseed, chosen_device, pinned
 from .interval import Interval, Tally, total
 from .numerics import TORCH_PROGRAM, torch_numerics
+from .probe import Probe
 from .program import EpochRecord, State
 from .setting import Setting
 from .torch_lane import TorchLane
@@ -88,24 +89,24 @@ class TorchProgram:
         began = time.perf_counter()
         first = lane.update
         with pinned(self._setting.device) as reseed:
-            interval = self._trained(lane, rates, reseed)
+            interval = self._trained(lane, rates, reseed, Probe(lane.layers, first, len(rates)))
             val = {f"val_{name}": value for name, value in self._evaluated(lane, self._setting.data.val).items()}
             record = interval.records(epoch, first, rates[None], val, lane.first_loss)[0]
         return replace(record, seconds=time.perf_counter() - began)
 
-    def _trained(self, lane: TorchLane, rates: FloatArray, reseed: Reseed) -> Interval:
+    def _trained(self, lane: TorchLane, rates: FloatArray, reseed: Reseed, probe: Probe | None = None) -> Interval:
         lane.model.train()
         first = lane.update
-        interval = Interval()
+        interval = Interval(probe)
         batches = self._setting.order.batches(first, first + len(rates), self._setting.device)
         for update, (index, rate) in enumerate(zip(batches, rates.tolist(), strict=True), start=first):
             reseed(self._seed, update)
             lane.set_rate(rate)
-            self._update(lane, index, interval)
+            self._update(lane, index, interval, probe if probe is not None and probe.wants(update) else None)
         lane.update = first + len(rates)
         return interval
 
-    def _update(self, lane: TorchLane, index: torch.Tensor, interval: Interval) -> None:
+    def _update(self, lane: TorchLane, index: torch.Tensor, interval: Interval, probe: Probe | None) -> None:
         """One optimiser step; what it measured stays on the device until the interval ends."""
         inputs, targets = (side.index_select(0, index) for side in self._setting.data.train)
         lane.optimizer.zero_grad(set_to_none=True)
@@ -115,9 +116,13 @@ class TorchProgram:
         gradients = [p.grad for p in lane.parameters if p.grad is not None]
         # half the time of torch.nn.utils.get_total_norm, which sorts the gradients by device and type first
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if probe is not None:
+            probe.before([None if p.grad is None else p.grad[None] for p in lane.parameters], lane.rows())
         if self._train.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(lane.parameters, self._train.clip_norm, norm)
         lane.optimizer.step()
+        if probe is not None:
+            probe.after(lane.rows())
         with torch.no_grad():
             measures = self._task.measure(outputs.detach(), targets)
             sums = {name: total(value, len(index)) for name, value in measures.items()}
