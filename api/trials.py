@@ -106,6 +106,22 @@ def get_diagnosis(service: TheService, name: StudyName, trial: Chosen) -> Diagno
 
 
 @router.get(
+    "/trials/{trial}/checkpoint",
+    summary="A trial's weights",
+    response_class=Response,
+    responses={
+        200: {"description": "A safetensors file", "content": {"application/octet-stream": {}}},
+        **described(404),
+    },
+)
+def get_checkpoint(service: TheService, name: StudyName, trial: Chosen) -> Response:
+    """Give the weights at the end of the trial's first seed, by the names of its model's state dict."""
+    content = service.checkpoint(name, number_of(trial))
+    headers = {"Content-Disposition": f'attachment; filename="{name}-{trial}.safetensors"'}
+    return Response(content, headers=headers, media_type="application/octet-stream")
+
+
+@router.get(
     "/trials/{trial}/export",
     summary="A trial's schedule as code or data",
     response_class=Response,

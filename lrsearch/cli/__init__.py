@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from . import best, catalog, compare, database, demo, diagnose, export, run, serve, studies, submit, trials, worker
+from . import (
+    best,
+    catalog,
+    checkpoint,
+    compare,
+    database,
+    demo,
+    diagnose,
+    export,
+    run,
+    serve,
+    studies,
+    submit,
+    trials,
+    worker,
+)
 from .exits import Commands
 
 app = typer.Typer(
@@ -29,6 +44,7 @@ app.command("trials")(trials.trials)
 app.command("best")(best.best)
 app.command("export")(export.export)
 app.command("diagnose")(diagnose.diagnose)
+app.command("checkpoint")(checkpoint.checkpoint)
 app.command("pause")(studies.pause)
 app.command("resume")(studies.resume)
 app.command("cancel")(studies.cancel)

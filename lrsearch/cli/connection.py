@@ -28,6 +28,7 @@ class Local:
         self.delete = service.delete
         self.comparison = service.comparison
         self.diagnosis = service.diagnosis
+        self.checkpoint = service.checkpoint
 
     def list_trials(
         self, name: str, *, state: str | None = None, order: str = "number", limit: int = 50, cursor: str | None = None

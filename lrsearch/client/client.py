@@ -183,6 +183,17 @@ class Client:
         """What a trial (None: the best one) shows of its training: verdicts in words, with their numbers."""
         return self._get(Diagnosis, f"{_study(name)}/trials/{'best' if trial is None else trial}/diagnosis")
 
+    def checkpoint(self, name: str, trial: int | None = None) -> bytes:
+        """The weights of a trial (None: the best one), as a safetensors file.
+
+        ``task.model().load_state_dict(safetensors.torch.load(client.checkpoint("my-study")))`` has them again.
+
+        Raises:
+            NotFound: no such study or trial, or its weights are not where the service looks.
+        """
+        path = f"{_study(name)}/trials/{'best' if trial is None else trial}/checkpoint"
+        return self._transport.send("GET", path).content
+
     def best(self, name: str) -> Best:
         """The best trial: of the confirmed by confirmed mean, else by value.
 

@@ -17,11 +17,11 @@ from ..study import (
     StudySpec,
     TrainSpec,
 )
+from .checkpoints import Checkpoints
 from .ground import differing
-from .trials import Trials
 
 
-class Comparisons(Trials):
+class Comparisons(Checkpoints):
     """Samplers against each other."""
 
     def compare(self, spec: ComparisonSpec, *, owner: str = "local", key: str | None = None) -> tuple[Comparison, bool]:

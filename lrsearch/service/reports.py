@@ -190,7 +190,7 @@ class Reports(Leases):
         if trial.attempts != report.attempt:
             raise Refused(f"lost: attempt {trial.attempts} is under way")
         if trial.lease != lease or trial.purpose is None:
-            return self._already_over(study, trial, report)
+            return self._already_over(tx, study, trial, report)
         seeds = seeds_for(study, trial)
         end = n_intervals(trial.schedule, study.updates_per_epoch)
         points = [placed(study, trial, seeds, end, point) for point in report.points]
@@ -208,7 +208,8 @@ class Reports(Leases):
         if stopped_at is not None:  # what was trained beyond is no part of the trial
             points = [point for point in points if (point.epoch or 0) <= stopped_at]
             value = None if result is None else result.value
-            result = Result(state="completed", value=value)
+            checkpoint = None if result is None else result.checkpoint
+            result = Result(state="completed", value=value, checkpoint=checkpoint)
         follow(trial, points, last)
         ending = self._ending(study, trial, result, last, stopped_at)
         surprised = result is not None and report.result is None
@@ -279,9 +280,11 @@ class Reports(Leases):
         return directives
 
     @staticmethod
-    def _already_over(study: Study, trial: Trial, report: Report) -> list[Directive]:
+    def _already_over(tx: Transaction, study: Study, trial: Trial, report: Report) -> list[Directive]:
         """A report on a trial that this lease no longer holds, though no other attempt has begun."""
         if report.result is not None and trial.state == report.result.state:
+            if report.result.checkpoint is not None and trial.checkpoint is None:
+                tx.trials.change(study.name, trial, checkpoint=report.result.checkpoint)
             return []
         if trial.state in ("pruned", "cancelled") or study.state == "paused":
             why = "paused" if study.state == "paused" and not trial.terminal else trial.state
@@ -344,5 +347,6 @@ class Reports(Leases):
         if result is None or trial.purpose != "trial":
             return None
         if result.state == "completed":
-            return completion(study, trial, last, result.value, stopped_at)
+            ending = completion(study, trial, last, result.value, stopped_at)
+            return ending | ({"checkpoint": result.checkpoint} if ending["state"] == "completed" else {})
         return {"state": result.state, "error": result.error, "diverged_at": result.diverged_at}

@@ -20,7 +20,18 @@ PLAIN = (
     "seconds", "created_at", "started_at", "finished_at",
 )  # fmt: skip
 """A trial's fields with a column of the same name."""
-REST = ("values", "metrics", "error", "diverged_at", "stopped_at", "retry_of", "confirmed", "test", "lost")
+REST = (
+    "values",
+    "metrics",
+    "error",
+    "diverged_at",
+    "stopped_at",
+    "retry_of",
+    "confirmed",
+    "test",
+    "checkpoint",
+    "lost",
+)
 """Its fields in the column ``rest``."""
 CHANGEABLE = ("epochs", *PLAIN[1:], *REST)
 

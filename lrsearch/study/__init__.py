@@ -39,6 +39,7 @@ from .trial import (
     ENDED,
     TERMINAL,
     Best,
+    Checkpoint,
     Confirmed,
     Divergence,
     EpochCounts,
@@ -60,7 +61,7 @@ from .trial import (
 
 __all__ = [
     "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adagrad", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult",
-    "AshaPruner", "Assignment", "Attempt", "Best", "Budget", "Catalog", "Comparison", "ComparisonResult",
+    "AshaPruner", "Assignment", "Attempt", "Best", "Budget", "Catalog", "Checkpoint", "Comparison", "ComparisonResult",
     "ComparisonSpec", "Confirm", "Confirmed", "Curve", "Diagnosis", "Diagnostics", "Direction", "Directive",
     "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed", "FreeJson", "HyperbandPruner", "LayerSigns",
     "LayerState", "Lease", "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective",

@@ -12,7 +12,7 @@ from ..schedules import AnySchedule
 from .spec import BatchSize, Direction
 from .stop import Stop
 from .text import FreeJson, Name, Text
-from .trial import Absent, Divergence, Point, Purpose, StudyState
+from .trial import Absent, Checkpoint, Divergence, Point, Purpose, StudyState
 
 WorkerId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
 
@@ -111,6 +111,7 @@ class Result(Frozen):
     value: Real | None = None
     """External trials only: the objective itself."""
     diverged_at: Divergence | None = None
+    checkpoint: Annotated[Checkpoint | None, Absent] = None
 
 
 class Report(Frozen):

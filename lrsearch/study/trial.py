@@ -55,6 +55,17 @@ class Divergence(Frozen):
     lr: Metric = None
 
 
+class Checkpoint(Frozen):
+    """Where a trial's weights are stored, and how a model's state dict differs from what is stored of it."""
+
+    keys: Annotated[tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16,128}$")], ...], Field(max_length=100)]
+    """The key of the stored state at the trial's end, of every seed."""
+    tied: Annotated[dict[Text, Text], Field(max_length=10_000)] = {}
+    """Weights that have a second name: that name, and the one they are stored by."""
+    left_out: Annotated[tuple[Text, ...], Field(max_length=10_000)] = ()
+    """Buffers that are stored and no part of a state dict."""
+
+
 class EpochCounts(Frozen):
     """Epochs a seed: ``trained`` includes those ``repeated`` after a lost attempt; ``shared`` were not trained."""
 
@@ -110,6 +121,8 @@ class Trial(Frozen):
     """Who holds it."""
     heard: Annotated[int, Field(exclude=True)] = 0
     """The newest attempt that has reported."""
+    checkpoint: Annotated[Checkpoint | None, Field(exclude=True)] = None
+    """Its weights, where the worker that trained it stored them."""
     lost: Annotated[int, Field(exclude=True)] = 0
     """How many of its workers were lost."""
 

@@ -92,9 +92,9 @@ class Cohort:
         lane.append(run)
 
     def leave(self, run: Run) -> None:
-        """A run goes; its lane is saved if it was the last on it."""
+        """A run goes; its lane is saved if it was the last on it, or has come to its end."""
         number, lane = next((number, lane) for number, lane in enumerate(self.lanes) if run in lane)
-        if len(lane) == 1:
+        if len(lane) == 1 or run.whole:
             self.save(number)
         lane.remove(run)
 

@@ -28,10 +28,10 @@ from .lanes_model import LanesModel, lane_kernels
 from .numerics import CONVOLUTIONS_BY_PRODUCTS, FUSED_PROGRAM, torch_numerics
 from .passes import GRADIENT, Passes
 from .probe import Probe, layers_of
-from .program import EpochRecord, OutOfMemory, State, check_state
+from .program import MODEL, EpochRecord, OutOfMemory, State, check_state
 from .setting import Setting
 from .stacked import STACKED, StackedOptimizer
-from .torch_lane import MODEL, OPTIMIZER, POSITION, as_copy, placed_model
+from .torch_lane import OPTIMIZER, POSITION, as_copy, placed_model
 from .workload import Workload
 
 CLIP_EPS = 1e-6

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ..study import Assignment, TrainSpec
+from ..study import Assignment, Checkpoint, TrainSpec
 from ..tasks.task import Task
 from ..trajectory import first_key, updates_per_epoch_of
 from .calibration import calibrated
+from .checkpoint import outline
 from .failures import TrainingFailed
 from .plan import store_key
 from .program import Program
@@ -52,6 +53,11 @@ class Group:
         self.note = None if choice.note is None else f"task {workload.task.name} trains lane by lane: {choice.note}"
         self.start = store_key(first_key(recipe, seed), fingerprint, choice.program.numerics(device))
         self.updates_per_epoch = updates_per_epoch_of(workload.n_train, train.batch_size)
+
+    @property
+    def outline(self) -> Checkpoint | None:
+        """As ``checkpoint.outline``."""
+        return outline(self._given[0])
 
     def program(self) -> Program:
         """A new program with one lane, at its initial weights."""

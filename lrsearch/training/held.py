@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..study import Assignment, Divergence, Point, Result
+from ..study import Assignment, Checkpoint, Divergence, Point, Result
 from .group import Group
 from .program import EpochRecord
 from .run import Run
@@ -23,6 +23,7 @@ class Held:
 
     def __init__(self, assignment: Assignment, groups: Mapping[int, Group]) -> None:
         self.runs = [Run(assignment, seed, group) for seed, group in groups.items()]
+        self._purpose = assignment.purpose
         self._stop = assignment.stop
         self._watch = assignment.stop.watch() if assignment.stop is not None else None
         self._n_watched = 0
@@ -43,10 +44,19 @@ class Held:
                 yield Result(state="diverged", diverged_at=Divergence(update=update, lr=rate))
                 return
             if run is self.runs[-1] and self._stops(record.epoch):
-                yield Result(state="completed")
+                for stopped in self.runs:
+                    stopped.end = record.epoch
+                yield Result(state="completed", checkpoint=self._checkpoint(record.epoch))
                 return
         if all(run.whole and not run.untold and not run.to_test for run in self.runs):
-            yield Result(state="completed")
+            yield Result(state="completed", checkpoint=self._checkpoint(self.runs[0].epoch))
+
+    def _checkpoint(self, epoch: int) -> Checkpoint | None:
+        """Where the trial's weights are stored after an epoch."""
+        outline = self.runs[0].group.outline
+        if outline is None or self._purpose != "trial":
+            return None
+        return outline.model_copy(update={"keys": tuple(run.keys[epoch] for run in self.runs)})
 
     def _stops(self, epoch: int) -> bool:
         """Whether early stopping ends the trial with an epoch that all seeds have told."""

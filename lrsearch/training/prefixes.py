@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -107,6 +108,10 @@ class PrefixStore:
             if prefix is not None and len(prefix.records) == n_epochs:
                 return n_epochs, prefix
         return None
+
+    def pin(self, owner: str, keys: Collection[str]) -> None:
+        """Keep these for an owner, whatever makes room: never more than he asked for last."""
+        self._shelf.pin(hashlib.blake2b(owner.encode(), digest_size=8).hexdigest(), keys)
 
     def need(self, keys: Iterable[str]) -> None:
         """These will be wanted again, so they are the last to make room: forks to come, trials that may go on.

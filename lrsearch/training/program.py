@@ -22,6 +22,8 @@ from .workload import Workload
 State = dict[str, np.ndarray]
 """A lane's whole state by name: weights, buffers, the optimiser's moments, the position."""
 
+MODEL = "model."
+"""How the names of a model's weights and buffers begin in a state."""
 DIVERGENCE_FACTOR = 1e6
 """A training whose loss exceeds this many times max(1, its first loss) has diverged."""
 

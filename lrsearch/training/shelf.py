@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,8 @@ from .folder import Folder
 from .seal import Sealed
 
 STATE, RECORD = ".safetensors", ".json"
+BY, PIN = "@", ".pin"
+"""An entry is pinned by a file named for its key and its owner."""
 SMALLEST_CHARGE = 64 * 1024
 """An entry in a folder counts as at least this many bytes, so that a budget also bounds the number of files."""
 FULL, ROOMY = 0.9, 0.8
@@ -45,6 +47,9 @@ class Shelf(Protocol):
     def need(self, keys: Iterable[str]) -> None:
         """Those that are here will be wanted again: they are useful now."""
 
+    def pin(self, owner: str, keys: Collection[str]) -> None:
+        """Those make no room, until the owner names others."""
+
 
 class MemoryShelf:
     """Entries of this process alone."""
@@ -52,6 +57,7 @@ class MemoryShelf:
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
         self._entries: OrderedDict[str, tuple[Sealed, int]] = OrderedDict()
+        self._pins: dict[str, frozenset[str]] = {}
         self._used = 0
 
     def __contains__(self, key: str) -> bool:
@@ -73,8 +79,11 @@ class MemoryShelf:
             return
         self._entries[key] = (prefix, charge)
         self._used += charge
-        while self._used > self._budget:
-            self.drop(next(iter(self._entries)))
+        pinned = set().union(*self._pins.values())
+        for old in [old for old in self._entries if old not in pinned]:
+            if self._used <= self._budget:
+                break
+            self.drop(old)
 
     def drop(self, key: str) -> None:
         """As ``Shelf.drop``."""
@@ -86,6 +95,10 @@ class MemoryShelf:
         for key in keys:
             if key in self._entries:
                 self._entries.move_to_end(key)
+
+    def pin(self, owner: str, keys: Collection[str]) -> None:
+        """As ``Shelf.pin``."""
+        self._pins[owner] = frozenset(keys)
 
 
 @dataclass(slots=True)
@@ -109,6 +122,7 @@ class FolderShelf:
         self._folder = folder
         self._budget = budget_bytes
         self._entries: dict[str, _Entry] = {}
+        self._pinned: set[str] = set()
         self._used = self._unlisted = 0
         self._list_at = 0.0
         self._warned = False
@@ -195,6 +209,7 @@ class FolderShelf:
             self._warn("listed", error)
             files = {}
         entries: dict[str, _Entry] = {}
+        self._pinned = {name.partition(BY)[0] for name in files if name.endswith(PIN)}
         for name, file in files.items():
             key, dot, suffix = name.rpartition(".")
             if f"{dot}{suffix}" in (STATE, RECORD):
@@ -222,7 +237,22 @@ class FolderShelf:
         for key in sorted(self._entries, key=lambda key: self._entries[key].useful_at):
             if self._used <= ROOMY * self._budget:
                 break
-            self.drop(key)
+            if key not in self._pinned:
+                self.drop(key)
+
+    def pin(self, owner: str, keys: Collection[str]) -> None:
+        """As ``Shelf.pin``: an empty file an entry and owner, for every process to see."""
+        end = f"{BY}{owner}{PIN}"
+        wanted = {f"{key}{end}" for key in keys}
+        try:
+            present = {name for name in self._folder.files() if name.endswith(end)}
+            for name in wanted - present:
+                self._folder.write(name, b"")
+            for name in present - wanted:
+                self._folder.remove(name)
+        except OSError as error:
+            self._warn("pinned", error)
+        self._list()
 
     def _warn(self, what: str, error: OSError) -> None:
         if not self._warned:
@@ -270,3 +300,7 @@ class FrontedShelf:
         wanted = tuple(keys)
         self._front.need(wanted)
         self._back.need(wanted)
+
+    def pin(self, owner: str, keys: Collection[str]) -> None:
+        """As ``Shelf.pin``."""
+        self._back.pin(owner, keys)

@@ -13,11 +13,11 @@ from ..tasks.initial import initial_model
 from ..tasks.task import Task
 from .optimizers import build_optimizer
 from .probe import layers_of
-from .program import State, check_state
+from .program import MODEL, State, check_state
 
 POSITION = "position"
 """float64 (2,): updates done, and the loss of update 0 (NaN before it)."""
-MODEL, OPTIMIZER = "model.", "optimizer."
+OPTIMIZER = "optimizer."
 COUNT = "step"
 """torch's name of an optimiser's count of updates: a scalar that is no moment."""
 
