@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import NotFound
-from ..schedules import History, Schedule, required_updates_per_epoch
+from ..errors import InvalidInput, NotFound
+from ..schedules import History, Rescaling, Schedule, required_updates_per_epoch, rescaled
 from .json import JSON
 from .keras import KERAS
 from .lightning import LIGHTNING
@@ -32,8 +32,8 @@ def export(
     study: str | None = None,
     trial: int | None = None,
     recipe: Mapping[str, Any] | None = None,
-    rescaled: Sequence[str] = (),
     history: History = (),
+    rescale: Rescaling | None = None,
 ) -> Export:
     """Write ``schedule`` for ``target``.
 
@@ -44,20 +44,23 @@ def export(
         study: the study it was found in.
         trial: the trial it belongs to.
         recipe: what it was found for; its optimiser is written into code.
-        rescaled: how ``schedule`` differs from the one that was found; said in the text's first comment.
         history: what the trial measured, interval by interval; a metric-driven schedule needs it.
+        rescale: the horizon or batch size to carry the schedule to; said in the text's first comment.
 
     Raises:
         NotFound: no such target.
         InvalidInput: the target needs the updates of an epoch and nobody knows them; a metric-driven
-            schedule has not all its history; as ``Schedule.clock``.
+            schedule has not all its history, or is to be rescaled; as ``Schedule.clock`` and ``Schedule.rescale``.
     """
     found = TARGETS.get(target)
     if found is None:
         raise NotFound(f"there is no export target {target!r:.100}; known are {', '.join(TARGETS)}")
+    schedule, assumed = rescaled(schedule, rescale or {})
+    if assumed and schedule.METRIC_DRIVEN:
+        raise InvalidInput(f"{schedule.family} is exported as the curve it took, which has one length", field="epochs")
     if found.needs_updates and schedule.updates is None:
         required_updates_per_epoch(updates_per_epoch)
-    context = ExportContext(updates_per_epoch, study, trial, recipe or {}, rescaled, history)
+    context = ExportContext(updates_per_epoch, study, trial, recipe or {}, assumed, history)
     written = found.write(schedule, context)
     return Export(written.encode() if isinstance(written, str) else written, found.media_type)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
 from ..schedules import Schedule
 from .dialect import KERAS as DIALECT
 from .heading import form, heading
@@ -10,6 +14,12 @@ from .target import ExportContext, ExportTarget
 
 MOST_PIECES = 16
 """Keras looks at every piece at every update."""
+MOST_POWER = 4.0
+"""Keras and Optax subtract from 1 in float32: a low power of the rest is not exact near the end, nor is a high one."""
+POWER: Mapping[str, Callable[[Any], float]] = MappingProxyType(
+    {"linear": lambda schedule: 1.0, "polynomial": lambda schedule: schedule.power}
+)
+"""The families that are powers of what is left."""
 NATIVE_TEMPLATE = """\
 {heading}
 import keras
@@ -80,6 +90,9 @@ def native(schedule: Schedule, context: ExportContext) -> str | None:
         first = f"{schedule.warmup_start * peak!r}, {length}" if clock.warmup else f"{peak!r}, {length}"
         warmup = f", warmup_target={peak!r}, warmup_steps={clock.warmup}" if clock.warmup else ""
         return f"CosineDecay({first}, alpha={schedule.final_factor!r}{warmup})"
+    power = POWER.get(schedule.family, lambda schedule: 0.0)(schedule)
+    if not clock.warmup and 1 <= power <= MOST_POWER:
+        return f"PolynomialDecay({peak!r}, {length}, {schedule.final_factor * peak!r}, power={power!r})"
     pieces = None if clock.warmup else few_pieces(schedule, context.updates_per_epoch, MOST_PIECES)
     if pieces is not None and len(pieces.starts) > 1:
         ends = [start - 1 for start in pieces.starts[1:]]

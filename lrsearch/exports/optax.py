@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..schedules import Schedule
 from .dialect import JAX
 from .heading import form, heading
+from .keras import MOST_POWER, POWER
 from .pieces import few_pieces
 from .target import ExportContext, ExportTarget
 
@@ -55,6 +56,8 @@ def native(schedule: Schedule, context: ExportContext) -> str | None:
         starts.append(clock.warmup)
     if schedule.family == "cosine":
         parts.append(f"optax.cosine_decay_schedule({peak!r}, {length}, alpha={schedule.final_factor!r})")
+    elif 1 <= (power := POWER.get(schedule.family, lambda schedule: 0.0)(schedule)) <= MOST_POWER:
+        parts.append(f"optax.polynomial_schedule({peak!r}, {schedule.final_factor * peak!r}, {power!r}, {length})")
     else:
         pieces = few_pieces(schedule, context.updates_per_epoch, MOST_PIECES)
         if pieces is None:

@@ -11,6 +11,12 @@ from .heading import form, heading
 from .target import ExportContext, ExportTarget
 
 Arguments = dict[str, object]
+
+
+def _down(schedule: Schedule) -> Arguments:
+    return {"min-lr": schedule.final_factor * schedule.initial_lr}
+
+
 NATIVE: Mapping[str, Callable[[Any], Arguments | None]] = MappingProxyType(
     {
         "constant": lambda schedule: {"sched": "constant"},
@@ -19,10 +25,15 @@ NATIVE: Mapping[str, Callable[[Any], Arguments | None]] = MappingProxyType(
             if schedule.final_factor == 0 and float(schedule.step_size).is_integer()
             else None
         ),
-        "cosine": lambda schedule: {"sched": "cosine", "min-lr": schedule.final_factor * schedule.initial_lr},
+        "cosine": lambda schedule: {"sched": "cosine", **_down(schedule)},
+        "linear": lambda schedule: {"sched": "poly", "decay-rate": 1.0, **_down(schedule)},
+        "polynomial": lambda schedule: {"sched": "poly", "decay-rate": schedule.power, **_down(schedule)},
     }
 )
-"""The arguments of ``timm/train.py`` for a family's decay; None where it has none that agree at every update."""
+"""The arguments of ``timm/train.py`` for a family's decay; None where it has none that agree at every update.
+
+``multistep`` has none: timm's is one update early.
+"""
 
 TEMPLATE = '''\
 {heading}

@@ -3,30 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ..schedules import Clock, Schedule
+from ..schedules import Schedule
 from .heading import heading
 from .target import ExportContext, ExportTarget
 from .torch_source import SETS_THE_RATE, torch_source
 
-Named = tuple[str, dict[str, object]]
+Settings = dict[str, object]
 
 
-def _cosine(schedule: Any, clock: Clock) -> Named:
-    if schedule.final_factor == 0:
-        return "cosine", {}
-    return "cosine_with_min_lr", {"min_lr_rate": schedule.final_factor}
+@dataclass(frozen=True)
+class Native:
+    """One of Transformers' types that agrees with a family at every update.
+
+    Attributes:
+        type: its ``lr_scheduler_type``.
+        settings: its keyword arguments, of a schedule and its lengths in updates; None where it does not agree.
+        warms_from: the share of the peak at which its warm-up begins.
+        warmups: the shapes of warm-up that it has, by ours.
+    """
+
+    type: str
+    settings: Callable[[Any, Mapping[str, Any]], Settings | None] = lambda schedule, lengths: {}
+    warms_from: Callable[[Any], float] = lambda schedule: 0.0
+    warmups: tuple[str, ...] = ("linear",)
 
 
-NATIVE: Mapping[str, Callable[[Any, Clock], Named | None]] = MappingProxyType(
+def _polynomial(power: float, schedule: Any) -> Settings | None:
+    end = schedule.final_factor * schedule.initial_lr
+    return {"lr_end": end, "power": power} if end < schedule.initial_lr else None
+
+
+def _wsd(schedule: Any, lengths: Mapping[str, Any]) -> Settings:
+    ramp = {"warmup_type": schedule.warmup_shape} if lengths["warmup"] else {}
+    decay = {"decay_type": schedule.decay_shape, "min_lr_ratio": schedule.final_factor}
+    return {"num_decay_steps": lengths["decay_length"], **decay, **ramp}
+
+
+NATIVE: Mapping[str, Native] = MappingProxyType(
     {
-        "constant": lambda schedule, clock: ("constant_with_warmup" if clock.warmup else "constant", {}),
-        "cosine": _cosine,
+        "constant": Native("constant_with_warmup"),
+        "cosine": Native("cosine_with_min_lr", lambda schedule, lengths: {"min_lr_rate": schedule.final_factor}),
+        "linear": Native("polynomial", lambda schedule, lengths: _polynomial(1.0, schedule)),
+        "polynomial": Native("polynomial", lambda schedule, lengths: _polynomial(schedule.power, schedule)),
+        "inverse_sqrt": Native(
+            "inverse_sqrt",
+            lambda schedule, lengths: {"timescale": lengths["timescale"]} if schedule.final_factor == 0 else None,
+        ),
+        "wsd": Native("warmup_stable_decay", _wsd, lambda schedule: schedule.final_factor, ("linear", "cosine")),
     }
 )
-"""``lr_scheduler_type`` and its keyword arguments for a family's decay; None where none agrees at every update."""
+"""The type for a family; it has none where it is not named."""
 
 NATIVE_TEMPLATE = """\
 {heading}
@@ -82,19 +112,17 @@ def write(schedule: Schedule, context: ExportContext) -> str:
 def native(schedule: Schedule, context: ExportContext) -> dict[str, object] | None:
     """The fields of ``TrainingArguments`` that give every rate exactly; None where there are none.
 
-    Its warm-up is linear and begins at 0, its clock is ``max_steps``.
+    Most types have one warm-up, linear from 0; their clock is ``max_steps``.
     """
-    decay = NATIVE.get(schedule.family)
-    if decay is None:
+    known = NATIVE.get(schedule.family)
+    if known is None:
         return None
     clock = schedule.clock(context.updates_per_epoch)
-    if clock.warmup and not (schedule.warmup_shape == "linear" and schedule.warmup_start == 0):
+    warms = schedule.warmup_shape in known.warmups and schedule.warmup_start == known.warms_from(schedule)
+    settings = known.settings(schedule, schedule.variables(clock))
+    if settings is None or (clock.warmup and not warms):
         return None
-    named = decay(schedule, clock)
-    if named is None:
-        return None
-    name, settings = named
-    found: dict[str, object] = {"learning_rate": schedule.initial_lr, "lr_scheduler_type": name}
+    found: dict[str, object] = {"learning_rate": schedule.initial_lr, "lr_scheduler_type": known.type}
     return found | ({"lr_scheduler_kwargs": settings} if settings else {}) | {"warmup_steps": clock.warmup}
 
 

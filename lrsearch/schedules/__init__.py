@@ -4,6 +4,7 @@ from .families import CLOSED_FORMS, FAMILIES, AnySchedule, Constant, Cosine, Exp
 from .formula import FloatArray, Formula
 from .length import Length, listed, share_of, unequal, whole_updates, without_shares
 from .metric_driven import MetricDriven
+from .rescale import RULES, Rescaled, Rescaling, rescaled
 from .schedule import HORIZON, Clock, History, Schedule, required_updates_per_epoch
 from .warmup import WARMUPS, WarmupShape
 
@@ -11,6 +12,7 @@ __all__ = [
     "CLOSED_FORMS",
     "FAMILIES",
     "HORIZON",
+    "RULES",
     "WARMUPS",
     "AnySchedule",
     "Clock",
@@ -22,11 +24,14 @@ __all__ = [
     "History",
     "Length",
     "MetricDriven",
+    "Rescaled",
+    "Rescaling",
     "Schedule",
     "Step",
     "WarmupShape",
     "listed",
     "required_updates_per_epoch",
+    "rescaled",
     "share_of",
     "unequal",
     "whole_updates",

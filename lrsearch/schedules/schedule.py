@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,8 @@ from .warmup import WARMUPS
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LambdaLR
+
+    from .rescale import Rescaling
 
 
 History = Sequence[Mapping[str, float | None]]
@@ -284,6 +286,22 @@ class Schedule(Frozen):
         Empty unless the family is metric-driven.
         """
         return ()
+
+    def rescale(self, **to: Unpack[Rescaling]) -> Schedule:
+        """Carry the schedule to another horizon (``epochs=`` or ``updates=``) or ``batch_size=``.
+
+        Every length keeps its share of the horizon: over k times as many updates, ``rescaled.lr(k * u) == lr(u)``.
+        For another batch size the rate is multiplied by ``batch_size / from_batch_size`` (``rule="linear"``, Goyal et
+        al., arXiv 1706.02677) or by its square root (``"sqrt"``, for Adam: Malladi et al., arXiv 2205.10287), and a
+        horizon in updates keeps the number of examples. ``Rescaling`` describes the arguments; exports say in words
+        what was assumed.
+
+        Raises:
+            InvalidInput: both horizons, a batch size without the other, or a broken law of the family.
+        """
+        from .rescale import rescaled
+
+        return rescaled(self, to).schedule
 
     def to_torch(
         self,

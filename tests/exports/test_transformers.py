@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from lrsearch.exports import export
-from lrsearch.exports.transformers import NATIVE
+from lrsearch.exports.target import ExportContext
+from lrsearch.exports.transformers import NATIVE, native
 from lrsearch.schedules import CLOSED_FORMS, WARMUPS, Schedule
 
 from .players import (
@@ -22,6 +23,7 @@ from .players import (
     expected,
     framework,
     rates_in_force,
+    some,
     weights,
 )
 
@@ -69,12 +71,25 @@ def test_the_text_sets_the_rate_of_every_update(family, shape, schedules, data):
 
 
 @pytest.mark.parametrize("warm", [False, True])
-@pytest.mark.parametrize("family", NATIVE)
+@pytest.mark.parametrize("family", sorted(NATIVE.keys() & CLOSED_FORMS.keys()))
 @settings(max_examples=SETS)
 @given(data=st.data())
 def test_native_arguments_set_the_rate_of_every_update(family, warm, schedules, data):
-    schedule, per_epoch = data.draw(schedules(family, "linear", MAX_UPDATES))
-    assert_trains(schedule.model_copy(update={"warmup_start": 0.0} if warm else {"warmup": 0.0}), per_epoch)
+    schedule, per_epoch = data.draw(schedules(family, data.draw(st.sampled_from(NATIVE[family].warmups)), MAX_UPDATES))
+    schedule = schedule.model_copy(update={"final_factor": 0.0} if family == "inverse_sqrt" else {})
+    start = {"warmup_start": NATIVE[family].warms_from(schedule)}
+    schedule = schedule.model_copy(update=start if warm else {"warmup": 0.0})
+    event(f"native {native(schedule, ExportContext(per_epoch)) is not None}")
+    assert_trains(schedule, per_epoch)
+
+
+@pytest.mark.parametrize("warmup", [0, 2])
+@pytest.mark.parametrize("family", sorted(NATIVE.keys() & CLOSED_FORMS.keys()))
+def test_what_transformers_can_say_is_said_in_its_own_words(family, warmup):
+    schedule = some(family, epochs=6, warmup=warmup, warmup_start=0.0)
+    names = executed(export(schedule, "transformers", updates_per_epoch=5).text)
+    assert names["ARGUMENTS"]["lr_scheduler_type"] == NATIVE[family].type
+    assert "optimizers" not in names
 
 
 class Line(torch.nn.Module):
