@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from lrsearch.exports import TARGETS
 from lrsearch.frozen import MAX_INTEGER, Frozen
+from lrsearch.schedules import Rescaling
 from lrsearch.study import Diagnosis, Page, Point, Trial, TrialRequest, TrialState
 
 from .body import StrictRoute
@@ -136,12 +137,25 @@ def get_checkpoint(service: TheService, name: StudyName, trial: Chosen) -> Respo
 def export_trial(
     service: TheService,
     name: StudyName,
+    *,
     trial: Chosen,
     target: Annotated[str, Query(max_length=50, description="A target of the catalog.", examples=["torch"])] = "torch",
     updates_per_epoch: Annotated[
         int | None, Query(ge=1, le=MAX_INTEGER, description="Where it differs from the study's, or nobody knows it.")
     ] = None,
+    epochs: Annotated[int | None, Query(ge=1, le=MAX_INTEGER, description="Carry it to so many epochs.")] = None,
+    updates: Annotated[int | None, Query(ge=1, le=MAX_INTEGER, description="Carry it to so many updates.")] = None,
+    batch_size: Annotated[
+        int | None, Query(ge=1, le=MAX_INTEGER, description="Carry it to this batch size; the rate follows by `rule`.")
+    ] = None,
+    from_batch_size: Annotated[
+        int | None, Query(ge=1, le=MAX_INTEGER, description="The batch size it was found with, where nobody knows it.")
+    ] = None,
+    rule: Annotated[Literal["linear", "sqrt"], Query(description="How the rate follows the batch size.")] = "linear",
 ) -> Response:
-    """Write the schedule for a framework, to be pasted into training code."""
-    export = service.export(name, number_of(trial), target, updates_per_epoch=updates_per_epoch)
+    """Write the schedule for a framework, to be pasted into training code; its first comment says what was rescaled."""
+    to: Rescaling = {"epochs": epochs, "updates": updates}
+    if batch_size is not None:
+        to |= {"batch_size": batch_size, "from_batch_size": from_batch_size, "rule": rule}
+    export = service.export(name, number_of(trial), target, updates_per_epoch=updates_per_epoch, rescale=to)
     return Response(export.content, media_type=export.media_type)

@@ -10,12 +10,10 @@ from ..errors import NotFound
 from .answers import in_words, print_best, print_json, print_table, put_export
 from .connection import connected
 from .options import Database, Json, Server, StudyName, Token
+from .rescaling import BatchSize, Epochs, Rule, Updates, UpdatesPerEpoch, rescaling
 
 AS_HELP = "Print it for: torch, lightning, transformers, timm, keras, optax, table (CSV), npy, json."
 Target = Annotated[str | None, typer.Option("--as", metavar="TARGET", help=AS_HELP)]
-UpdatesPerEpoch = Annotated[
-    int | None, typer.Option("--updates-per-epoch", min=1, help="Optimiser updates of one epoch in your own training.")
-]
 
 
 def best(
@@ -23,6 +21,10 @@ def best(
     *,
     target: Target = None,
     updates_per_epoch: UpdatesPerEpoch = None,
+    epochs: Epochs = None,
+    updates: Updates = None,
+    batch_size: BatchSize = None,
+    rule: Rule = "linear",
     top: Annotated[int, typer.Option("--top", min=1, max=1000, help="How many to list.")] = 1,
     server: Server = None,
     token: Token = None,
@@ -30,9 +32,10 @@ def best(
     as_json: Json = False,
 ) -> None:
     """Show the best schedule; ``--as torch`` prints it as code that runs."""
+    to = rescaling(epochs, updates, batch_size, rule)
     with connected(server, token, database) as verbs:
         if target is not None:
-            put_export(verbs.export(study, None, target, updates_per_epoch=updates_per_epoch))
+            put_export(verbs.export(study, None, target, updates_per_epoch=updates_per_epoch, rescale=to))
             return
         found, described = verbs.leaders(study, top), verbs.study(study)
     if not found:

@@ -11,6 +11,7 @@ from ..errors import LrsearchError
 if TYPE_CHECKING:
     from ..client import Client
     from ..exports import Export
+    from ..schedules import Rescaling
     from ..service import Catalog, Service
     from ..study import Best, Comparison, ComparisonSpec, Page, Trial
 
@@ -41,10 +42,16 @@ class Local:
         return self._service.best(name, top)
 
     def export(
-        self, name: str, trial: int | None = None, target: str = "torch", *, updates_per_epoch: int | None = None
+        self,
+        name: str,
+        trial: int | None = None,
+        target: str = "torch",
+        *,
+        updates_per_epoch: int | None = None,
+        rescale: Rescaling | None = None,
     ) -> Export:
         """A trial's schedule (None: the best one's) as text or data for a framework."""
-        return self._service.export(name, trial, target, updates_per_epoch=updates_per_epoch)
+        return self._service.export(name, trial, target, updates_per_epoch=updates_per_epoch, rescale=rescale)
 
     def compare(self, spec: ComparisonSpec, *, key: str | None = None) -> tuple[Comparison, bool]:
         """Store a comparison."""

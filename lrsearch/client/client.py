@@ -11,6 +11,7 @@ from urllib.parse import quote
 from ..errors import NotFound
 from ..exports import Export
 from ..frozen import Frozen
+from ..schedules import Rescaling
 from ..study import (
     Best,
     Catalog,
@@ -210,7 +211,13 @@ class Client:
         return list(self._get(Page[Best], f"{_study(name)}/best", top=top).items)
 
     def export(
-        self, name: str, trial: int | None = None, target: str = "torch", *, updates_per_epoch: int | None = None
+        self,
+        name: str,
+        trial: int | None = None,
+        target: str = "torch",
+        *,
+        updates_per_epoch: int | None = None,
+        rescale: Rescaling | None = None,
     ) -> Export:
         """A trial's schedule (None: the best one's) as text or data for a framework: ``export(...).text``.
 
@@ -219,7 +226,7 @@ class Client:
             InvalidInput: updates per epoch are needed and unknown.
         """
         path = f"{_study(name)}/trials/{'best' if trial is None else trial}/export"
-        query = {"target": target, "updates_per_epoch": updates_per_epoch}
+        query = {**(rescale or {}), "target": target, "updates_per_epoch": updates_per_epoch}
         answer = self._transport.send("GET", path, query=query)
         return Export(answer.content, answer.headers["content-type"].partition(";")[0])
 

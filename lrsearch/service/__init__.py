@@ -6,10 +6,11 @@ from ..errors import Unavailable
 from ..exports import Export, export
 from ..frozen import Frozen
 from ..resolve import resolve, updates_per_epoch
+from ..schedules import Rescaling
 from ..search import Suggester
 from ..space import Space
 from ..study import Best, Outcome, StudySpec
-from ..trajectory import count_epochs, n_intervals
+from ..trajectory import count_epochs, n_intervals, updates_per_epoch_of
 from .catalog import Catalog, catalog
 from .comparisons import Comparisons
 from .ground import Settings
@@ -37,15 +38,23 @@ class Service(Comparisons):
         with self.store.transaction(write=False) as tx:
             return self._leaders(tx, tx.studies.get(name), top)
 
-    def export(self, name: str, trial: int | None, target: str, *, updates_per_epoch: int | None = None) -> Export:
-        """A trial's schedule (None: the best one's) as text for a framework.
+    def export(
+        self,
+        name: str,
+        trial: int | None,
+        target: str,
+        *,
+        updates_per_epoch: int | None = None,
+        rescale: Rescaling | None = None,
+    ) -> Export:
+        """A trial's schedule (None: the best one's) as text or data for a framework; rescaled, if wanted.
 
         A metric-driven one as the curve that it took with the study's first seed.
 
         Raises:
             NotFound: no such study or trial, or none has completed yet.
-            InvalidInput: an unknown target, updates per epoch are needed and unknown, or a metric-driven schedule's
-                trial did not come to its end.
+            InvalidInput: updates per epoch are needed and unknown, a metric-driven schedule's trial did not come to
+                its end, or the schedule cannot be rescaled so.
         """
         with self.store.transaction(write=False) as tx:
             study = tx.studies.get(name)
@@ -54,14 +63,23 @@ class Service(Comparisons):
             first, *_ = study.spec.seeds()
             points = tx.points.of(name, trial) if schedule.METRIC_DRIVEN else []
             history = [point.metrics for point in points if point.seed in (None, first)]
+            offer = None if study.spec.external else self._offer(tx, study.spec.task)
+        recipe = {} if study.spec.external else study.spec.recipe()
+        to, known = Rescaling(**(rescale or {})), study.updates_per_epoch
+        if (batch_size := to.get("batch_size")) is not None:
+            if to.get("from_batch_size") is None and isinstance(recipe.get("batch_size"), int):
+                to["from_batch_size"] = recipe["batch_size"]
+            examples = offer.train_examples if offer is not None and study.spec.epochs is not None else None
+            known = updates_per_epoch_of(examples, batch_size) if examples is not None and batch_size > 0 else None
         return export(
             schedule,
             target,
-            updates_per_epoch=updates_per_epoch or study.updates_per_epoch,
+            updates_per_epoch=updates_per_epoch or known,
             study=name,
             trial=trial,
-            recipe=None if study.spec.external else study.spec.recipe(),
+            recipe=recipe,
             history=history,
+            rescale=to,
         )
 
     def catalog(self) -> Catalog:

@@ -6,6 +6,7 @@ import csv
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 
 import lrsearch
@@ -133,6 +134,25 @@ def test_exports(http, study: None, train, target: str) -> None:
     assert best.content == http.get("/v1/studies/loop/trials/0/export", params=query).content
     if best.headers["content-type"].startswith("text/x-python"):
         assert "study loop, trial 0" in best.text.splitlines()[0]
+
+
+def test_an_export_is_carried_to_another_training(http, study: None, train) -> None:
+    schedule = lrsearch.Schedule.model_validate(train(0.5)["schedule"])
+    url = "/v1/studies/loop/trials/best/export"
+    sizes = {"batch_size": 64, "from_batch_size": 16, "rule": "sqrt"}
+    query = {"target": "npy", "updates_per_epoch": 4, "epochs": 9, **sizes}
+    rates = np.load(io.BytesIO(http.get(url, params=query).content))
+    wanted = schedule.rescale(epochs=9, **sizes)
+    assert rates.tolist() == wanted.lr_table(4).tolist()
+    code = http.get(url, params=query | {"target": "keras"}).text
+    assert "3 epochs to 9 epochs" in code.splitlines()[1]
+    in_updates = http.get(url, params={"target": "table", "updates": 30})
+    assert len(in_updates.text.splitlines()) == 31
+    unknown = http.get(url, params={"target": "json", "batch_size": 64})
+    assert unknown.status_code == 422
+    assert unknown.json()["errors"][0]["field"] == "from_batch_size"
+    assert http.get(url, params={"epochs": 3, "updates": 3}).status_code == 422
+    assert http.get(url, params={"rule": "cubic"}).status_code == 422
 
 
 def test_the_exported_table_is_the_schedule(http, study: None, train) -> None:

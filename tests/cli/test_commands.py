@@ -80,6 +80,13 @@ def test_the_best_as_code_runs_and_gives_the_rates_of_its_schedule(cli: Cli, sma
     assert (tmp_path / "code.py").read_text() == code
     assert json.loads(cli("export", "small", "--as", "json", "--trial", "0").out)
     assert cli("best", "small", "--as", "table", "--updates-per-epoch", "7").code == 0
+    longer = cli("export", "small", "--as", "json", "--epochs", "50", "--batch-size", "999", "--rule", "sqrt").out
+    wanted = Schedule.model_validate(best["schedule"]).rescale(
+        epochs=50, batch_size=999, from_batch_size=best["recipe"]["batch_size"], rule="sqrt"
+    )
+    assert Schedule.model_validate(json.loads(longer)["schedule"]) == wanted
+    assert "the sqrt rule" in json.loads(longer)["rescaled"][0]
+    assert cli("export", "small", "--batch-size", "9", "--rule", "cubic").code == 2
     assert cli("export", "small", "--as", "npy", "-o", str(tmp_path / "rates.npy")).out == ""
     assert np.load(tmp_path / "rates.npy").tolist() == table.tolist()
 
