@@ -62,7 +62,7 @@ class Polynomial(Schedule):
     SEARCH: ClassVar[Mapping[str, Any]] = {"power": {"low": 0.5, "high": 3}}
 
     family: Literal["polynomial"] = "polynomial"
-    power: Annotated[Real, Field(gt=0, le=100)]
+    power: Annotated[Real, Field(ge=0.01, le=100)]
     """1 is a straight line; below, the rate stays high for longer; above, it falls sooner."""
 
 
