@@ -19,6 +19,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from ..study import Outcome, TrialState
@@ -134,9 +135,13 @@ class Rungs:
         promoted = [number for bracket in self._brackets.values() for number in bracket.advance(self.closed)]
         return [number for number in promoted if not self._climbers[number].spared]
 
-    def wanted(self) -> list[Wanted]:
-        """What the pipeline waits for: once it is told, ``advance`` goes on."""
-        return [wanted for bracket in self._brackets.values() for wanted in bracket.wanted()]
+    def wanted(self, ahead: int = 1) -> list[Wanted]:
+        """What the pipeline waits for: once it is told, ``advance`` goes on.
+
+        Args:
+            ahead: how many arrivals of each rung's queue are looked at, >= 1; those known already are left out.
+        """
+        return [wanted for bracket in self._brackets.values() for wanted in bracket.wanted(ahead)]
 
     def until(self, number: int) -> int:
         """The finished epochs at which a trial waits, or ends."""
@@ -205,10 +210,14 @@ class _Bracket:
                 moved = True
                 yield number
 
-    def wanted(self) -> list[Wanted]:
+    def wanted(self, ahead: int = 1) -> list[Wanted]:
         """The trials that are waited for."""
-        heads = [(rung.queue[0][0], level) for level, rung in enumerate(self._rungs) if rung.queue]
-        arriving = [Wanted(number, self._climbers[number].ladder.epochs[level]) for number, level in heads]
+        queued = [(number, level) for level, rung in enumerate(self._rungs) for number, _ in islice(rung.queue, ahead)]
+        arriving = [
+            Wanted(number, self._climbers[number].ladder.epochs[level])
+            for number, level in queued
+            if not self._has_news(number, level)
+        ]
         return arriving + [Wanted(number, self._climbers[number].horizon) for number in self._to_horizon]
 
     @property

@@ -145,7 +145,7 @@ class Dealing(Studies):
         drawn: list[Trial] = []
         while len(drawn) < wanted:
             number = len(history)
-            if not self._more_to_suggest(tx, study, history):
+            if not self._more_to_suggest(tx, study, drawn=len(drawn)):
                 warm.full = (number, study.spec.budget)
                 break
             if (shown := self._shown(tx, study, history)) is None:

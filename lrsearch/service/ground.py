@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from ..frozen import Frozen
 from ..search import Rungs, Suggester
 from ..space import Space
 from ..store import Store, Transaction
-from ..study import TERMINAL, Budget, Outcome, Study, TaskOffer
+from ..study import TERMINAL, Budget, Origin, Outcome, Study, TaskOffer
 from ..tasks.catalog import CATALOG
 from .bell import Bell
 
@@ -56,9 +57,11 @@ class _Warm:
     settled: list[Outcome] = field(default_factory=list)
     full: tuple[int, Budget] | None = None
     """The number of the next trial at which this budget had no room for it, or the grid no cell."""
-    _read: tuple[Transaction, int, list[Outcome]] | None = None
+    _settled_origins: Counter[Origin] = field(default_factory=Counter)
+    _origins: Counter[Origin] = field(default_factory=Counter)
+    _read: tuple[Transaction, int, Sequence[Outcome]] | None = None
 
-    def history(self, tx: Transaction, name: str) -> list[Outcome]:
+    def history(self, tx: Transaction, name: str) -> Sequence[Outcome]:
         """Every trial by number; only what may have changed since the last call is read.
 
         Where trials wait at rungs, it is the rungs that know what became of them: states and values here may be old.
@@ -66,13 +69,21 @@ class _Warm:
         if self._read is not None and self._read[0] is tx and self._read[1] == tx.trials.n_writes:
             return self._read[2]
         recent = tx.trials.outcomes(name, start=len(self.settled))
-        history = [*self.settled, *recent]
-        for outcome in recent:
-            if outcome.state not in TERMINAL and self.suggester.spec.rungs is None:
-                break
-            self.settled.append(outcome)
+        n_settled = len(recent)
+        if self.suggester.spec.rungs is None:
+            n_settled = next((n for n, outcome in enumerate(recent) if outcome.state not in TERMINAL), n_settled)
+        self.settled += recent[:n_settled]
+        self._settled_origins.update(outcome.origin for outcome in recent[:n_settled])
+        unsettled = recent[n_settled:]
+        self._origins = self._settled_origins + Counter(outcome.origin for outcome in unsettled)
+        history = [*self.settled, *unsettled] if unsettled else self.settled
         self._read = (tx, tx.trials.n_writes, history)
         return history
+
+    def origins(self, tx: Transaction, name: str) -> Counter[Origin]:
+        """How many trials there are of each origin."""
+        self.history(tx, name)
+        return self._origins
 
 
 class Ground:

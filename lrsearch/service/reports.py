@@ -59,7 +59,10 @@ class Reports(Leases):
                 told, refused = self._take(tx, lease, name, reports)
                 directives += told
                 rejected += refused
-            held = tx.trials.held(lease)
+            numbers: dict[str, list[int]] = {}
+            for report in request.reports:
+                numbers.setdefault(report.study, []).append(report.trial)
+            held = tx.trials.held_at_work(lease, numbers)
             stopped = self._stop_held(tx, held)
             directives += stopped
             gone = {(directive.study, directive.trial) for directive in stopped}
@@ -68,9 +71,10 @@ class Reports(Leases):
             directives += self._rung_directives(tx, kept, reported)
             hold = row.hold if request.hold is None else request.hold
             busy = [trial for trial in kept if trial.state != "waiting"]
-            fresh, recipe = self._hand_out(tx, row, hold - len(busy), recipe=row.recipe if kept else "")
-            if kept and not (busy or fresh):
-                fresh, recipe, parted = self._change_recipe(tx, row, hold, kept)
+            holds = tx.trials.holds(lease)
+            fresh, recipe = self._hand_out(tx, row, hold - len(busy), recipe=row.recipe if holds else "")
+            if holds and not (busy or fresh):
+                fresh, recipe, parted = self._change_recipe(tx, row, hold)
                 directives += parted
             row = self._renewed(tx, row, hold, recipe)
             return ReportAnswer(
@@ -82,12 +86,13 @@ class Reports(Leases):
             )
 
     def _change_recipe(
-        self, tx: Transaction, row: LeaseRow, hold: int, waiting: Sequence[HeldTrial]
+        self, tx: Transaction, row: LeaseRow, hold: int
     ) -> tuple[list[Assignment], str, list[Directive]]:
         """A lease whose trials all wait may work on another recipe: it parts with them then."""
         fresh, recipe = self._hand_out(tx, row, hold)
         if not fresh:
             return [], row.recipe, []
+        waiting = [trial for trial in tx.trials.held(row.lease) if trial.state == "waiting"]
         for trial in waiting:
             tx.trials.change(trial.study, trial.number, lease=None)
         why = "its worker goes on with another recipe"

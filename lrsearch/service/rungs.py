@@ -12,6 +12,9 @@ from ..trajectory import n_intervals
 from .budgets import Budgets
 from .means import mean_of
 
+MOST_AHEAD = 256
+"""At most so many arrivals of a rung are asked for at once."""
+
 
 class Climbing(Budgets):
     """Trials that wait at rungs.
@@ -36,7 +39,7 @@ class Climbing(Budgets):
         warm = self._sampler(study)
         if warm.rungs is not None and warm.begun_at == (tx, tx.trials.n_writes):
             return warm.rungs
-        more = self._more_to_suggest(tx, study, self._history(tx, study))
+        more = self._more_to_suggest(tx, study)
         new = tx.trials.begun(study.name, start=0 if warm.rungs is None else len(warm.rungs))
         if warm.rungs is not None and warm.rungs.closed and (more or new):
             # a larger budget: what followed from the end of arrivals is not what follows now
@@ -74,17 +77,19 @@ class Climbing(Budgets):
         warm = self._sampler(study)
         rungs = self._rungs(tx, study)
         warm.promoted += rungs.advance()
-        while self._tell_news(tx, study, rungs):
+        ahead = 1  # an arrival that is there is followed by others: as many are asked for as have come
+        while self._tell_news(tx, study, rungs, ahead):
             warm.promoted += rungs.advance()
+            ahead = min(2 * ahead, MOST_AHEAD)
         self._let_go_on(tx, study, rungs, list(dict.fromkeys(warm.promoted)))
         warm.promoted = []
         if rungs.finished:
             tx.trials.prune_waiting(study.name, tx.now())
 
     @staticmethod
-    def _tell_news(tx: Transaction, study: Study, rungs: Rungs) -> bool:
+    def _tell_news(tx: Transaction, study: Study, rungs: Rungs, ahead: int) -> bool:
         """Tell what the store knows of the trials that are waited for; whether it was anything."""
-        wanted = rungs.wanted()
+        wanted = rungs.wanted(ahead)
         n_seeds = study.spec.n_seeds
         stands = tx.trials.stands(study.name, [number for number, _ in wanted])
         ended = [number for number, stand in stands.items() if stand.state in TERMINAL]

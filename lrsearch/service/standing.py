@@ -67,7 +67,7 @@ class Standing(Climbing):
         if self._spent(tx, study):
             self._drop_queued(tx, study)
         self._decide(tx, study)
-        if tx.trials.open_work(study.name) or self._more_to_suggest(tx, study, self._history(tx, study)):
+        if tx.trials.open_work(study.name) or self._more_to_suggest(tx, study):
             return
         if not tx.trials.leaders(study.name, minimize=study.spec.minimize, top=1):
             self._end(tx, study, "failed", "no trial completed")

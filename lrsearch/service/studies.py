@@ -139,10 +139,9 @@ class Studies(Standing, Ground):
             if patch.budget is not None and study.state in ENDED:
                 if study.state != "completed":
                     raise Conflict(f"study `{name}` is {study.state}: only a completed study goes on")
-                history = self._history(tx, study)
-                if self._more_to_suggest(tx, study, history):
+                if self._more_to_suggest(tx, study):
                     study = tx.studies.change(name, state="running", finished_at=None)
-                elif self._grid_is_done(study, history):
+                elif self._grid_is_done(tx, study):
                     raise Conflict(f"every cell of the grid of `{name}` is done: a larger budget has nothing to train")
             return self._standing(tx, study)
 

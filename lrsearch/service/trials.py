@@ -84,7 +84,7 @@ class Trials(Reports):
     def _require_room(self, tx: Transaction, study: Study) -> None:
         if study.state in ("cancelled", "failed"):
             raise Conflict(f"study `{study.name}` is {study.state}: it trains nothing more")
-        if not self._room(tx, study, self._history(tx, study)):
+        if not self._room(tx, study):
             raise Conflict(f"the budget of `{study.name}` is used up: raise it first, by PATCH with `budget`")
         if study.state in ENDED:
             tx.studies.change(study.name, state="running", finished_at=None)

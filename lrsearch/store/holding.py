@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, case, delete, func, not_, select, update
+from sqlalchemy import Row, and_, bindparam, case, delete, func, not_, or_, select, update
 
 from .tables import STUDIES, TRIALS
 from .trial_rows import TrialRows
@@ -38,6 +39,15 @@ _HELD = select(
     TRIALS.c.study, TRIALS.c.number, TRIALS.c.state, TRIALS.c.purpose, TRIALS.c.heard, TRIALS.c.attempts,
     TRIALS.c.started_at, TRIALS.c.epochs_trained - TRIALS.c.epochs_repeated + TRIALS.c.epochs_shared,
 ).where(TRIALS.c.lease == bindparam("its_lease"))  # fmt: skip
+
+_PAUSED = TRIALS.c.study.in_(select(STUDIES.c.name).where(STUDIES.c.state == "paused"))
+_AT_WORK = _HELD.where(or_(TRIALS.c.state != "waiting", _PAUSED))
+_REPORTED = _HELD.where(
+    _STUDY, TRIALS.c.number.in_(bindparam("its_numbers", expanding=True)), TRIALS.c.state == "waiting", not_(_PAUSED)
+)
+_HOLDS = select(TRIALS.c.number).where(TRIALS.c.lease == bindparam("its_lease")).limit(1)
+AT_ONCE = 1000
+"""Within the number of parameters that a statement may have."""
 
 
 class Free(NamedTuple):
@@ -94,8 +104,23 @@ class Holding(TrialRows):
 
     def held(self, lease: str) -> list[HeldTrial]:
         """What a lease holds, by study and number."""
-        rows = self._connection.execute(_HELD, {"its_lease": lease})
-        return sorted((HeldTrial(*row) for row in rows), key=lambda held: (held.study, held.number))
+        return _sorted(self._connection.execute(_HELD, {"its_lease": lease}))
+
+    def held_at_work(self, lease: str, reported: Mapping[str, Sequence[int]]) -> list[HeldTrial]:
+        """As ``held``, without what waits at a rung: thousands may, and nothing becomes of them by a report.
+
+        Those ``reported``, numbers by study, are among them all the same, and those of paused studies.
+        """
+        rows = list(self._connection.execute(_AT_WORK, {"its_lease": lease}))
+        for study, numbers in reported.items():
+            for first in range(0, len(numbers), AT_ONCE):
+                its = {"its_lease": lease, "its_study": study, "its_numbers": numbers[first : first + AT_ONCE]}
+                rows += self._connection.execute(_REPORTED, its)
+        return _sorted(rows)
+
+    def holds(self, lease: str) -> bool:
+        """Whether a lease holds anything."""
+        return self._connection.execute(_HOLDS, {"its_lease": lease}).first() is not None
 
     def let_go(self, lease: str) -> list[tuple[str, int]]:
         """Take back what a lease holds; running trials are queued again. Answers (study, number), sorted."""
@@ -124,3 +149,7 @@ class Holding(TrialRows):
         cancelled = {"state": "cancelled", "finished_at": moment}
         self._connection.execute(update(TRIALS).where(its, TRIALS.c.state.in_(UNDER_WAY)).values(cancelled))
         self._connection.execute(update(TRIALS).where(its, TRIALS.c.purpose.is_not(None)).values(purpose=None))
+
+
+def _sorted(rows: Iterable[Row[*tuple[Any, ...]]]) -> list[HeldTrial]:
+    return sorted((HeldTrial(*row) for row in rows), key=lambda held: (held.study, held.number))
