@@ -75,8 +75,9 @@ class Task(ABC):
                 return lrsearch.Data(train=(x, y), val=(x_val, y_val))
 
     The weights ``model()`` returns and everything random while training are drawn from the training seed; ``data()``
-    must return the same arrays every time. ``loss()``, ``measure()`` and the model are functions of tensors: what they do
-    must depend on nothing else (an update may be recorded and replayed). An instance holds one set of options: ``self.options.dropout``.
+    must return the same arrays every time. ``loss()``, ``measure()`` and the model are functions of tensors: what they
+    do must depend on nothing else, as an update may be recorded and replayed. An instance holds one set of options:
+    ``self.options.dropout``.
 
     Class attributes:
         name: lower-case letters, digits, ``.``, ``_``, ``-``; what a spec says under ``task``.
