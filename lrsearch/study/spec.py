@@ -29,7 +29,9 @@ class TrainSpec(Frozen):
     batch_size: BatchSize | None = None
     clip_norm: Annotated[Real, Field(gt=0)] | None = None
     """Gradients are scaled down to this norm."""
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Literal["float32", "float64", "bfloat16"] = "float32"
+    """With bfloat16 the model computes in bfloat16 where torch's autocast holds that safe; weights, losses, gradients
+    and the optimiser stay in float32."""
     seed: Natural = 0
     """Weights, data order and dropout masks are drawn from it."""
     seeds: Annotated[Positive, Field(le=100)] = 1

@@ -35,7 +35,7 @@ class LeastSquares(Task):
         p <- (1 - lr l)^2 p + lr^2 (1/B - 1/N) l sum(l p)          loss = sum(l p) / 2
 
     Full-batch training diverges exactly where ``lr > 2 / max(l)``; smaller batches diverge earlier, and pay for a rate
-    that stays high with noise. Computed in float64 whatever the recipe's precision.
+    that stays high with noise. Computed in float64; a recipe of bfloat16 is refused.
 
     Source: Naganuma et al., arXiv 2603.10301; the recursion is that of Zhang et al., arXiv 1907.04164.
     """

@@ -41,6 +41,7 @@ def pinned(device: torch.device) -> Iterator[Reseed]:
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     flushes = flushes_denormals()
     with ExitStack() as stack:
+        stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

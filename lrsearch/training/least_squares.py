@@ -38,6 +38,8 @@ class LeastSquaresProgram:
             raise InvalidInput(
                 f"least-squares knows no gradients to clip: leave `clip_norm` out (got {train.clip_norm})"
             )
+        if train.precision == "bfloat16":
+            raise InvalidInput("least-squares is computed in float64: leave `precision` out (got bfloat16)")
         batch_size = workload.n_train if train.batch_size == "full" else min(train.batch_size or 1, workload.n_train)
         self._eigenvalues = np.asarray(workload.data.train[0], dtype=np.float64)
         self._noise = (1 / batch_size - 1 / workload.n_train) * self._eigenvalues**2

@@ -11,6 +11,7 @@ from ..errors import InvalidInput
 from ..study import TrainSpec
 from .batches import Order, Placed
 from .device import chosen_device
+from .precision import check_precision, stored_dtype
 from .workload import Workload
 
 
@@ -27,10 +28,11 @@ class Setting:
         """Place the data, once a workload.
 
         Raises:
-            InvalidInput: the options change the number of training examples.
+            InvalidInput: the device does not know the precision; the options change the number of training examples.
         """
         chosen = chosen_device(device, train.precision)
-        place = (chosen, torch.float64 if train.precision == "float64" else torch.float32)
+        check_precision(train.precision, chosen)
+        place = (chosen, stored_dtype(train.precision))
         data = workload.prepared(place, lambda: Placed.of(workload.data, *place))
         n_examples = len(data.train[0])
         if n_examples != workload.n_train:

@@ -12,6 +12,7 @@ from ..study import TrainSpec
 from ..tasks.initial import initial_model
 from ..tasks.task import Task
 from .optimizers import build_optimizer
+from .precision import in_precision
 from .probe import layers_of
 from .program import MODEL, State, check_state
 
@@ -117,7 +118,7 @@ class TorchLane:
 
 
 def placed_model(task: Task, train: TrainSpec, seed: int, device: torch.device) -> torch.nn.Module:
-    """A task's model with its initial weights, in the recipe's precision on ``device``.
+    """A task's model with its initial weights on ``device``, computing in the recipe's precision.
 
     Raises:
         InvalidInput: it is no torch.nn.Module.
@@ -125,7 +126,7 @@ def placed_model(task: Task, train: TrainSpec, seed: int, device: torch.device) 
     model = initial_model(task, seed)
     if not isinstance(model, torch.nn.Module):
         raise InvalidInput(f"`model()` of task `{task.name}` must return a torch.nn.Module (got {model!r:.100})")
-    return model.to(device=device, dtype=torch.float64 if train.precision == "float64" else None)
+    return in_precision(model, train.precision, device)
 
 
 def convolves(task: Task) -> bool:

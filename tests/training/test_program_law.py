@@ -25,6 +25,7 @@ CASES = {
         for name in OPTIMIZERS
     },
     "digits-cnn-clipped-float64": ("digits-cnn", REGULAR, {"clip_norm": 0.1, "precision": "float64"}),
+    "digits-cnn-bfloat16": ("digits-cnn", REGULAR, {"precision": "bfloat16"}),
     "synthetic-mlp": ("synthetic-mlp", None, {}),
     "least-squares": ("least-squares", None, {"batch_size": 2}),
 }
