@@ -59,8 +59,17 @@ def rounds(reports: Iterable[Report]) -> Iterator[tuple[str, list[Report]]]:
         yield name, list(some.values())
 
 
-def changed(news: News, added: Added, now: datetime) -> dict[str, Any]:
-    """How a trial changes by its points; an epoch that an earlier attempt had reported is a repeated one."""
+def changed(news: News, added: Added, again_elsewhere: int, now: datetime) -> dict[str, Any]:
+    """How a trial changes by its points; an epoch that an earlier attempt had reported is a repeated one.
+
+    So are those that another trial had trained: they might have been shared.
+
+    Args:
+        news: the report.
+        added: what became of its points.
+        again_elsewhere: how many fresh epochs another trial had trained.
+        now: the moment.
+    """
     trial = news.trial
     changes: dict[str, Any] = {"heard": trial.attempts} if trial.heard < trial.attempts else {}
     if trial.heard == 0 and trial.purpose == "trial":
@@ -74,8 +83,8 @@ def changed(news: News, added: Added, now: datetime) -> dict[str, Any]:
         repeated = sum(not point.shared for point in again)
         changes["epochs"] = EpochCounts(
             trained=counts.trained + sum(not point.shared for point in fresh) + repeated,
-            shared=counts.shared + sum(point.shared for point in fresh),
-            repeated=counts.repeated + repeated,
+            shared=counts.shared + sum(point.shared for point in fresh) + again_elsewhere,
+            repeated=counts.repeated + repeated + again_elsewhere,
         )
         changes["metrics"] = mean_metrics(list(news.last.values()))
     return changes

@@ -27,6 +27,7 @@ from ..trajectory import n_intervals
 from .leases import Leases
 from .means import mean_metrics, mean_of
 from .news import News, Refused, changed, completion, follow, placed, rounds, unstoppable
+from .repeats import trained_again
 from .standing import ended, seeds_for
 
 MAX_WARNINGS = 20
@@ -255,7 +256,11 @@ class Reports(Leases):
             for news in taken
         ]
         stored = tx.points.add(study.name, arrivals)
-        changes = [changed(news, added, tx.now()) for news, added in zip(taken, stored, strict=True)]
+        elsewhere = trained_again(tx, study, taken, stored)
+        changes = [
+            changed(news, added, n_again, tx.now())
+            for news, added, n_again in zip(taken, stored, elsewhere, strict=True)
+        ]
         directives = []
         for news, itself in zip(taken, changes, strict=True):
             ending = news.ending

@@ -136,6 +136,7 @@ class Studies(Standing, Ground):
                 spec = resolve(spec, None if spec.external else self._offer(tx, spec.task))
             study = tx.studies.change(name, spec=spec)
             tx.trials.drop_unbegun(name)
+            self._forget(name)
             if patch.budget is not None and study.state in ENDED:
                 if study.state != "completed":
                     raise Conflict(f"study `{name}` is {study.state}: only a completed study goes on")

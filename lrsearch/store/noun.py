@@ -23,9 +23,12 @@ class Noun:
 
     def _add(self, table: Table[Any], row: dict[str, Any], taken: str) -> None:
         """Insert a row; Conflict, with the message ``taken``, where its key exists (the transaction goes on)."""
-        statement = _insert(self._connection.dialect.name, table).on_conflict_do_nothing()
-        if self._connection.execute(statement.returning(*table.primary_key), row).first() is None:
+        if self._connection.execute(self._new(table).returning(*table.primary_key), row).first() is None:
             raise Conflict(taken)
+
+    def _new(self, table: Table[Any]) -> Any:
+        """An insert that leaves out rows whose key exists."""
+        return _insert(self._connection.dialect.name, table).on_conflict_do_nothing()
 
     def _put(self, table: Table[Any], rows: list[dict[str, Any]]) -> None:
         """Insert rows, replacing those whose key exists."""

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     MetaData,
     Named,
     Table,
@@ -161,6 +162,16 @@ POINTS = Table(
     ForeignKeyConstraint(["study", "number"], [TRIALS.c.study, TRIALS.c.number], ondelete="CASCADE"),
     sqlite_with_rowid=False,
 )
+
+
+class TrainedColumns(TypedColumns):
+    """An epoch that some trial's worker trained, by its plan key."""
+
+    study: Named[str] = Column(Text, ForeignKey(STUDIES.c.name, ondelete="CASCADE"), primary_key=True)
+    key: Named[bytes] = Column(LargeBinary, primary_key=True)
+
+
+TRAINED = Table("trained", METADATA, TrainedColumns, sqlite_with_rowid=False)
 
 
 class LeaseColumns(TypedColumns):

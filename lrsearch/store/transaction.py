@@ -13,6 +13,7 @@ from .leases import Leases
 from .offers import Offers
 from .points import Points
 from .studies import Studies
+from .trained import Trained
 from .trials import Trials
 from .workers import Workers
 
@@ -26,6 +27,7 @@ class Transaction:
         self.studies = Studies(connection, self.now)
         self.trials = Trials(connection, self.now)
         self.points = Points(connection, self.now)
+        self.trained = Trained(connection, self.now)
         self.leases = Leases(connection, self.now)
         self.workers = Workers(connection, self.now)
         self.offers = Offers(connection, self.now)

@@ -198,6 +198,25 @@ def test_random_interleavings(service, spec, offers, data):
     assert not finite or any(state == "completed" for _, state, *_ in ends[0])
 
 
+@pytest.mark.parametrize("patch", [{"labels": {"a": "b"}}, {"budget": {"trials": 16}}])
+def test_a_patch_changes_nothing_that_was_decided(service, spec, offers, patch):
+    """What was drawn ahead of the workers is drawn again, and no rung waits for what is not."""
+    space = {"family": "cosine", "initial_lr": [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "warmup": [0, 1]}
+    ends = []
+    for name in ("plain", "patched"):
+        service.create(spec(**ASHA, name=name, space=space, sampler="grid", budget={}))
+        worker = Climber(service, name, offers)
+        worker.ask(2, name)
+        worker.say(worker.report_on(0), hold=2)
+        if name == "patched":
+            service.patch(name, StudyPatch.model_validate(patch))
+        service.release(worker.lease)
+        play(service, name, random.Random(1), offers, 2, 3)
+        ends.append(decided(service, name))
+    assert len(ends[0]) == 16
+    assert ends[0] == ends[1]
+
+
 def test_waiting_trials_leave_room_and_go_on_with_their_lease(service, spec, offers):
     service.create(spec(**ASHA, sampler="random", budget={"trials": 4}))
     worker = Climber(service, "w", offers)

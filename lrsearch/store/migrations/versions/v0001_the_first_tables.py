@@ -167,8 +167,28 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
 
+    op.create_table(
+        "trained",
+        sa.Column("study", sa.Text(), nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["study"], ["studies.name"], name="fk_trained_study", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("study", "key", name="pk_trained"),
+        sqlite_with_rowid=False,
+    )
+
 
 def downgrade() -> None:
     """Erase everything."""
-    for table in ("points", "trials", "labels", "studies", "comparisons", "leases", "workers", "offers", "answers"):
+    for table in (
+        "trained",
+        "points",
+        "trials",
+        "labels",
+        "studies",
+        "comparisons",
+        "leases",
+        "workers",
+        "offers",
+        "answers",
+    ):
         op.drop_table(table)

@@ -1,0 +1,59 @@
+"""Epochs that were trained though another trial had trained them: by another worker, or after their state was gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from ..schedules import Schedule
+from ..store import Added, Transaction
+from ..study import Study
+from ..trajectory import Plan, first_key
+from .news import News
+
+MOST_EPOCHS = 1000
+"""Longer schedules are not looked at: their keys would take too much memory."""
+KEY_BYTES = 16
+
+
+def trained_again(tx: Transaction, study: Study, taken: Sequence[News], stored: Sequence[Added]) -> list[int]:
+    """How many of each report's fresh epochs another trial of the study had trained; notes all that were trained.
+
+    Args:
+        tx: the transaction that stores them.
+        study: the study.
+        taken: reports on its trials.
+        stored: what became of their points.
+    """
+    trained = [_trained_keys(study, news, added) for news, added in zip(taken, stored, strict=True)]
+    first = tx.trained.add(study.name, [key for keys in trained for key in keys])
+    counts = []
+    for keys in trained:
+        counts.append(sum(key not in first for key in keys))
+        first.difference_update(keys)
+    return counts
+
+
+def _trained_keys(study: Study, news: News, added: Added) -> list[bytes]:
+    trial = news.trial
+    if study.spec.external or trial.purpose != "trial" or trial.plan_key is None:
+        return []
+    recipe = study.spec.recipe()
+    by_seed = {
+        seed: _keys(first_key(recipe, seed), trial.schedule, study.updates_per_epoch)
+        for seed in {point.seed for point in added.fresh if not point.shared}
+        if seed is not None
+    }
+    found = []
+    for point in added.fresh:
+        if not point.shared and point.seed is not None and point.epoch is not None:
+            start = (point.epoch - 1) * KEY_BYTES
+            found.append(by_seed[point.seed][start : start + KEY_BYTES])
+    return [key for key in found if key]
+
+
+@lru_cache(maxsize=1024)
+def _keys(start: str, schedule: Schedule, updates_per_epoch: int | None) -> bytes:
+    """The keys of every epoch, one after the other; empty where there are too many."""
+    plan = Plan(schedule, updates_per_epoch)
+    return bytes.fromhex("".join(plan.keys(start)[1:])) if plan.n_epochs <= MOST_EPOCHS else b""
