@@ -31,8 +31,8 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(VENV) holds a Python older than 3.11: move it away and try again" >&2; exit 1; }
-	@echo "Installing into $(VENV), a few minutes: 350 MB to download and 1.6 GB on disk; with PyTorch's CUDA build, which"
-	@echo "pip picks on Linux unless told otherwise, about 3 GB and 5.3 GB."
+	@echo "Installing into $(VENV), a few minutes: 2.2 GB on disk; with PyTorch's CUDA build, which pip picks on Linux unless"
+	@echo "told otherwise, about 6 GB, of which it downloads half."
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
 	@touch $@
 
