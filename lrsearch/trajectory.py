@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .schedules import FloatArray, History, Schedule
+from .schedules import FloatArray, History, Schedule, controls, trimmed
 
 MANTISSA_BITS = 44
 """Controls keep this many bits of mantissa, so that two machines' last-bit differences do not part equal schedules."""
@@ -84,20 +84,21 @@ class Plan:
         return interval_bounds(self.schedule, self._updates_per_epoch, epoch)
 
     def controls(self, epoch: int, history: History = ()) -> FloatArray:
-        """float64 of shape (updates, 1): column 0 is the learning rate of every update of interval ``epoch``, rounded.
+        """The controls of interval ``epoch``, float64 of shape (updates, columns), rounded.
 
-        ``epoch`` counts from 1; rates keep 44 bits of mantissa, as ``rounded``. A metric-driven schedule needs the
-        metrics of the intervals before, see ``foreseen``.
+        Column 0 is the learning rate of every update, the others are ``schedules.Column``; an interval has no more of
+        them than it needs, mostly one. ``epoch`` counts from 1; numbers keep 44 bits of mantissa, as ``rounded``. A
+        metric-driven schedule needs the metrics of the intervals before, see ``foreseen``.
 
         Raises:
             InvalidInput: ``history`` is too short.
         """
         if self.schedule.METRIC_DRIVEN:
-            return self._computed(*self.bounds(epoch), history)
+            return trimmed(self._computed(*self.bounds(epoch), history))
         number, position = divmod(epoch - 1, self._at_once)
-        return self._rates(number)[position * self._interval : (position + 1) * self._interval]
+        return trimmed(self._rows(number)[position * self._interval : (position + 1) * self._interval])
 
-    def _rates(self, number: int) -> FloatArray:
+    def _rows(self, number: int) -> FloatArray:
         """The controls of the ``number``-th block of intervals."""
         if self._block[0] != number:
             first, _ = self.bounds(number * self._at_once + 1)
@@ -106,7 +107,7 @@ class Plan:
         return self._block[1]
 
     def _computed(self, first: int, end: int, history: History = ()) -> FloatArray:
-        return rounded(self.schedule.lr(np.arange(first, end), self._updates_per_epoch, history=history))[:, None]
+        return rounded(controls(self.schedule, first, end, self._updates_per_epoch, history))
 
     def foreseen(self, history: History = ()) -> int:
         """How many intervals, from the first, have controls that are known once ``history`` was measured."""

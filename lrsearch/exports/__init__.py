@@ -49,8 +49,9 @@ def export(
 
     Raises:
         NotFound: no such target.
-        InvalidInput: the target needs the updates of an epoch and nobody knows them; a metric-driven
-            schedule has not all its history, or is to be rescaled; as ``Schedule.clock`` and ``Schedule.rescale``.
+        InvalidInput: the target cannot express what the schedule controls; it needs the updates of an epoch and nobody
+            knows them; a metric-driven schedule has not all its history, or is to be rescaled; as ``Schedule.clock``
+            and ``Schedule.rescale``.
     """
     found = TARGETS.get(target)
     if found is None:
@@ -60,6 +61,13 @@ def export(
         raise InvalidInput(f"{schedule.family} is exported as the curve it took, which has one length", field="epochs")
     if found.needs_updates and schedule.updates is None:
         required_updates_per_epoch(updates_per_epoch)
+    unsaid = [name for name in schedule.wider if name not in found.wider]
+    if unsaid:
+        able = [other.name for other in TARGETS.values() if set(schedule.wider) <= other.wider]
+        raise InvalidInput(
+            f"{found.name} cannot express `{'`, `'.join(unsaid)}` of this schedule; {', '.join(able)} can",
+            field="target",
+        )
     context = ExportContext(updates_per_epoch, study, trial, recipe or {}, assumed, history)
     written = found.write(schedule, context)
     return Export(written.encode() if isinstance(written, str) else written, found.media_type)

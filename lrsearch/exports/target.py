@@ -78,6 +78,8 @@ class ExportTarget:
         media_type: what is written.
         needs_updates: whether a horizon in epochs must be turned into updates.
         write: the writer.
+        wider: the parameters beyond the rate's that it can express (``Schedule.wider``); a schedule that uses others
+            is refused.
     """
 
     name: str
@@ -85,3 +87,4 @@ class ExportTarget:
     media_type: str
     needs_updates: bool
     write: Callable[[Schedule, ExportContext], str | bytes]
+    wider: frozenset[str] = frozenset()

@@ -1,5 +1,7 @@
 """Schedules: pure numpy, no framework, no input or output."""
 
+from .controls import OPTIMIZERS as SWITCHES
+from .controls import OWN, Column, controls, trimmed
 from .families import CLOSED_FORMS, FAMILIES, AnySchedule, Constant, Cosine, Exponential, Step
 from .formula import FloatArray, Formula
 from .length import Length, listed, share_of, unequal, whole_updates, without_shares
@@ -12,10 +14,13 @@ __all__ = [
     "CLOSED_FORMS",
     "FAMILIES",
     "HORIZON",
+    "OWN",
     "RULES",
+    "SWITCHES",
     "WARMUPS",
     "AnySchedule",
     "Clock",
+    "Column",
     "Constant",
     "Cosine",
     "Exponential",
@@ -29,10 +34,12 @@ __all__ = [
     "Schedule",
     "Step",
     "WarmupShape",
+    "controls",
     "listed",
     "required_updates_per_epoch",
     "rescaled",
     "share_of",
+    "trimmed",
     "unequal",
     "whole_updates",
     "without_shares",

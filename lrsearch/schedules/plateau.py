@@ -13,7 +13,7 @@ from ..frozen import Real
 from .formula import FloatArray
 from .length import Length
 from .metric_driven import MetricDriven
-from .schedule import Clock
+from .schedule import Clock, Schedule
 
 
 class Waited(NamedTuple):
@@ -44,7 +44,7 @@ class Plateau(MetricDriven):
     HELP: ClassVar[str] = "multiplied by decay_rate when the metric has not improved for longer than patience"
     RULE: ClassVar[str] = "share * decay_rate after patience intervals without an improvement"
     MONOTONE: ClassVar[bool] = False
-    MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"warmup", "patience", "cooldown"})
+    MAY_BE_ZERO: ClassVar[frozenset[str]] = Schedule.MAY_BE_ZERO | {"patience", "cooldown"}
     SEARCH: ClassVar[Mapping[str, Any]] = {
         "decay_rate": {"low": 0.1, "high": 0.7, "num": 4},
         "patience": {"low": "5%", "high": "30%"},

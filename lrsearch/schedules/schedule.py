@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, Unpack, overload
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from .rescale import Rescaling
 
 
+Momentum = Annotated[Real, Field(ge=0, lt=1)]
+Switch = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "ranger"]
+"""The optimisers that may take over; their places in this row are part of every key, so new ones go to its end."""
 History = Sequence[Mapping[str, float | None]]
 """What was measured at the end of each reporting interval so far, by metric; None and NaN: it was not finite."""
 
@@ -63,7 +67,7 @@ class Schedule(Frozen):
     """Whether the rate never rises after the warm-up."""
     METRIC_DRIVEN: ClassVar[bool] = False
     """Whether rates depend on what was measured so far; ``metric_driven.MetricDriven`` has what that brings."""
-    MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"warmup"})
+    MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"warmup", "freeze", "switch_at"})
     """The lengths that need not last an update."""
     SEARCH: ClassVar[Mapping[str, Any]] = {}
     """What a space searches over where it does not name the family's parameter: declarations as in a spec."""
@@ -86,6 +90,22 @@ class Schedule(Frozen):
     """The ramp's shape."""
     warmup_start: Annotated[Real, Field(ge=0, le=1)] = 0.01
     """The share of `initial_lr` at update 0 of a warm-up."""
+    momentum_at_peak: Annotated[Momentum | None, Field(exclude_if=lambda value: value is None)] = None
+    """The momentum (beta 1 of Adam) at the rate's peak; it moves against the rate. None = the optimiser's own."""
+    momentum_at_low: Annotated[Momentum | None, Field(exclude_if=lambda value: value is None)] = None
+    """The momentum where the rate is lowest: the warm-up's start, `final_factor`; None = as at the peak."""
+    layer_decay: Annotated[Real, Field(gt=0, le=1, exclude_if=lambda value: value == 1)] = 1.0
+    """Each depth group's rate is this share of the next one's towards the output; the last has the rate itself."""
+    freeze: Annotated[Length, Field(exclude_if=lambda value: value == 0)] = 0.0
+    """How long from the start all depth groups but the last have rate 0."""
+    switch_to: Annotated[Switch | None, Field(exclude_if=lambda value: value is None)] = None
+    """The optimiser that takes over at `switch_at`, fresh, with its own defaults and the first one's weight decay."""
+    switch_at: Annotated[Length, Field(exclude_if=lambda value: value == 0)] = 0.0
+    """When it takes over: whole reporting intervals, at least one; at the horizon or beyond: never."""
+    switch_factor: Annotated[Real, Field(gt=0, exclude_if=lambda value: value == 1)] = 1.0
+    """What the rate is multiplied with from `switch_at` on."""
+    switch_momentum: Annotated[Momentum, Field(exclude_if=lambda value: value == 0)] = 0.0
+    """The second optimiser's momentum (beta 1 of Adam); 0 = its default."""
 
     @model_validator(mode="before")
     @classmethod
@@ -124,6 +144,8 @@ class Schedule(Frozen):
                 raise ValueError(f"`{name}` must last at least one update (got {shortest:g})")
         if len({len(getattr(self, name)) for name in self.ALIGNED}) > 1:
             raise ValueError(unequal({name: len(getattr(self, name)) for name in self.ALIGNED}))
+        if self.switch_to is not None and self.switch_at == 0:
+            raise ValueError(f"`switch_at` says when {self.switch_to} takes over (got none)")
         if self.updates is not None:
             self.clock()
         return self
@@ -249,6 +271,8 @@ class Schedule(Frozen):
             raise InvalidInput(f"updates count from 0 (got {asked.min():g})", field="update")
         u = np.atleast_1d(np.minimum(asked, clock.horizon))
         rate = self.initial_lr * self._shares(u, clock, history)
+        if self.switch_to is not None:
+            rate = np.where(u < self.switch_update(clock), rate, rate * self.switch_factor)
         return rate.reshape(asked.shape) if asked.ndim else float(rate[0])
 
     def _shares(self, u: FloatArray, clock: Clock, history: History) -> FloatArray:
@@ -263,6 +287,55 @@ class Schedule(Frozen):
     def _ramp(self, u: FloatArray, warmup: float) -> FloatArray:
         """The share of the peak at updates ``u`` of a warm-up that lasts ``warmup`` updates."""
         return WARMUPS[self.warmup_shape].formula(u=u, W=float(warmup), s=self.warmup_start)
+
+    def switch_update(self, clock: Clock) -> float:
+        """The first update of the second optimiser; infinite where there is none."""
+        unit = self.eval_every or 1
+        interval = self.eval_every or clock.updates_per_unit
+        first = max(1, whole_updates(self.switch_at / unit, 1)) * interval
+        return first if self.switch_to is not None and first < clock.horizon else math.inf
+
+    def momentum(
+        self, update: ArrayLike, updates_per_epoch: int | None = None, *, history: History = ()
+    ) -> FloatArray | None:
+        """The momentum of updates, which moves against the rate; None where the optimiser's own holds.
+
+        ``m(u) = momentum_at_low + (momentum_at_peak - momentum_at_low) * (r(u) - l(u)) / (1 - l(u))`` with r the share
+        of the peak and l its lowest value there: ``warmup_start`` in the warm-up, ``final_factor`` after it. So a
+        cosine after a cosine warm-up is ``torch.optim.lr_scheduler.OneCycleLR`` with ``cycle_momentum``.
+
+        Args:
+            update: as ``lr``.
+            updates_per_epoch: as ``lr``.
+            history: as ``lr``.
+
+        Returns:
+            float64 of the shape of ``update``.
+        """
+        peak, low = self.momentum_at_peak, self.momentum_at_low
+        peak, low = low if peak is None else peak, peak if low is None else low
+        if peak is None or low is None:
+            return None
+        clock = self.clock(updates_per_epoch)
+        u = np.minimum(np.asarray(update, dtype=np.float64), clock.horizon)
+        share = self._shares(np.atleast_1d(u), clock, history).reshape(u.shape)
+        lowest = self._lowest(u, clock)
+        room = 1 - lowest
+        risen = np.clip(np.where(room > 0, (share - lowest) / np.where(room > 0, room, 1.0), 1.0), 0.0, 1.0)
+        moved: FloatArray = low + (peak - low) * risen
+        return moved
+
+    def _lowest(self, u: FloatArray, clock: Clock) -> FloatArray:
+        """The lowest share of the peak in the part of the schedule that updates ``u`` belong to."""
+        return np.where(u < clock.warmup, self.warmup_start, self.final_factor)
+
+    @property
+    def wider(self) -> tuple[str, ...]:
+        """The parameters in force that control more than one rate for all: momentum, depth groups, the optimiser."""
+        momentum = tuple(name for name in ("momentum_at_peak", "momentum_at_low") if getattr(self, name) is not None)
+        groups = ("layer_decay",) * (self.layer_decay != 1) + ("freeze",) * (self.freeze > 0)
+        switches = self.switch_to is not None and self.switch_at < self.horizon
+        return momentum + groups + ("switch_to",) * switches
 
     def lr_table(self, updates_per_epoch: int | None = None, *, history: History = ()) -> FloatArray:
         """The rate of every update, shape (H,), float64: ``table[u] == lr(u)``.

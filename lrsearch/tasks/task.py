@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..frozen import Frozen
 from ..study import Direction, TaskDefaults, TaskOffer
+from .depth import depth_groups
 from .source import source_digest
 
 if TYPE_CHECKING:
@@ -138,6 +139,14 @@ class Task(ABC):
         if "val_accuracy" not in self.metrics:
             return {}
         return {"accuracy": outputs.argmax(dim=-1) == targets}
+
+    def depth_groups(self, model: torch.nn.Module) -> list[list[str]]:
+        """Names of parameters by depth, from the input to the output: groups that may have rates of their own.
+
+        A schedule's ``layer_decay`` and ``freeze`` go by them; a fine-tuning task has at least two, body and head. By
+        default the model's parts, see ``lrsearch.tasks.depth.depth_groups``. What is left out goes with the last one.
+        """
+        return depth_groups(model)
 
     @classmethod
     def description(cls) -> TaskOffer:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from .group import Group
+from .phase import Phase, without_moments
 from .prefixes import Prefix, PrefixStore
 from .program import State
-from .run import Run
+from .run import Kind, Run
 
 SAVE_SECONDS = 30.0
 """After this much training the lanes of a cohort are saved."""
@@ -46,7 +47,8 @@ class Cohort:
         self.epoch = epoch
         self.lanes: list[Lane] = list(lanes)
         self.trained_seconds = 0.0
-        self._program = program = group.program()
+        self.phase = lanes[0][0].kinds[epoch].phase
+        self._program = program = group.program(self.phase)
         self._prefixes = prefixes
         self._saved = {lane[0].keys[epoch] for lane in lanes}
         if len(lanes) != program.n_lanes:
@@ -62,7 +64,11 @@ class Cohort:
     def goes_with(self, other: Cohort) -> bool:
         """Whether the two could be one."""
         same = other is not self and other.group is self.group and other.epoch == self.epoch
+        same = same and other.phase == self.phase and other._kinds() == self._kinds()
         return same and not any(run.alone for run in (*self.runs, *other.runs))
+
+    def _kinds(self) -> set[Kind]:
+        return {run.kinds[self.epoch + 1] for run in self.runs}
 
     def lane_of(self, run: Run) -> Lane | None:
         """The lane that has come a run's way; None where there is none, or it takes no company."""
@@ -150,26 +156,43 @@ class Cohort:
     def split(self, n_lanes: int) -> list[Cohort]:
         """Hand the next epoch's lanes beyond ``n_lanes`` to further cohorts, about as many to each; answers those.
 
+        Lanes that are trained in different ways part, and where their optimiser changes they begin with the new one.
+
         Raises:
             OutOfMemory: as a new cohort; this one is what it was.
         """
-        parts = self.parts()
-        n_cohorts = -(-len(parts) // n_lanes)
-        if n_cohorts == 1:
-            return []
-        size = -(-len(parts) // n_cohorts)
-        chunks = [parts[first : first + size] for first in range(0, len(parts), size)]
-        others = [self._split_off(chunk) for chunk in chunks[1:]]
-        self._fork(chunks[0])
+        kinds: dict[Kind, list[tuple[int, Lane]]] = {}
+        for number, lane in self.parts():
+            kinds.setdefault(lane[0].kinds[self.epoch + 1], []).append((number, lane))
+        chunks = [(kind.phase, chunk) for kind, parts in kinds.items() for chunk in even_chunks(parts, n_lanes)]
+        others = [self._split_off(phase, chunk) for phase, chunk in chunks[1:]]
+        phase, parts = chunks[0]
+        if others:
+            self._fork(parts)
+        self._enter(phase)
         return others
 
-    def _split_off(self, parts: Sequence[tuple[int, Lane]]) -> Cohort:
+    def _split_off(self, phase: Phase, parts: Sequence[tuple[int, Lane]]) -> Cohort:
         numbers = sorted({number for number, _ in parts})
         states = [self._program.save(number) for number in numbers]
         lanes = [[run for number, lane in parts if number == source for run in lane] for source in numbers]
         other = Cohort(self.group, self.epoch, lanes, states, self._prefixes)
         other._saved = set(self._saved)
+        other._enter(phase)
         return other
+
+    def _enter(self, phase: Phase) -> None:
+        """Go on with the optimiser of ``phase``."""
+        if phase == self.phase:
+            return
+        program = self.group.program(phase)
+        if len(self.lanes) != program.n_lanes:
+            program.fork([0] * len(self.lanes))
+        for number in range(len(self.lanes)):
+            program.load(number, without_moments(self._program.save(number)))
+        self.phase, self._program = phase, program
+        # what the keys so far stand for has the first optimiser's moments: this must not be stored in its place
+        self._saved = {lane[0].keys[self.epoch] for lane in self.lanes if lane}
 
     def absorb(self, other: Cohort) -> None:
         """Take over another cohort's lanes: same group, same epoch.
@@ -205,3 +228,9 @@ class Cohort:
         for number in range(len(self.lanes)):
             self.save(number)
         self.trained_seconds = 0.0
+
+
+def even_chunks(parts: Sequence[tuple[int, Lane]], size: int) -> list[Sequence[tuple[int, Lane]]]:
+    """``parts`` in as few pieces of at most ``size`` as there can be, about as many to each."""
+    each = -(-len(parts) // -(-len(parts) // size))
+    return [parts[first : first + each] for first in range(0, len(parts), each)]

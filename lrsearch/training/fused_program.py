@@ -28,10 +28,11 @@ from .lanes_model import LanesModel, lane_kernels
 from .numerics import CONVOLUTIONS_BY_PRODUCTS, FUSED_PROGRAM, torch_numerics
 from .passes import GRADIENT, Passes
 from .probe import Probe, layers_of
-from .program import MODEL, EpochRecord, OutOfMemory, State, check_state
+from .program import MODEL, OPTIMIZER, EpochRecord, OutOfMemory, State, check_state
 from .setting import Setting
 from .stacked import STACKED, StackedOptimizer
-from .torch_lane import OPTIMIZER, POSITION, as_copy, placed_model
+from .torch_lane import POSITION, as_copy, placed_model
+from .wide import depths, group_rates, momenta
 from .workload import Workload
 
 CLIP_EPS = 1e-6
@@ -61,8 +62,9 @@ class FusedProgram:
         self._setting = Setting.of(workload, train, seed, device)
         self._task, self._train, self._seed = workload.task, train, seed
         data = self._setting.data
-        self._operators = workload.prepared(("operators", data), lambda: operators(workload.task, train, data))
         model = placed_model(workload.task, train, seed, self._setting.device)
+        self._depths = list(depths(workload.task, model).values())
+        self._operators = workload.prepared(("operators", data), lambda: operators(workload.task, train, data))
         self._layers = layers_of(model)
         self._model = LanesModel(model)
         self._model.select(self._rows([0]))
@@ -70,6 +72,7 @@ class FusedProgram:
         self._optimizer = self._new_optimizer()
         self._update = 0
         self._first_losses = np.full(1, np.nan)
+        self._columns: torch.Tensor | None = None
         self.n_lanes = 1
 
     def _rows(self, index: Sequence[int]) -> torch.Tensor:
@@ -90,7 +93,7 @@ class FusedProgram:
         began = time.perf_counter()
         rates = controls[:, :, 0]
         with self._vectorised() as reseed, self._undone():
-            interval = self._trained(rates, reseed, Probe(self._layers, self._update, rates.shape[1]))
+            interval = self._trained(controls, reseed, Probe(self._layers, self._update, rates.shape[1]))
             means = self._passes.evaluated("val", self._setting.data.val, self.n_lanes)
             val = {f"val_{name}": values for name, values in means.items()}
             records = interval.records(epoch, self._update, rates, val, self._first_losses)
@@ -101,7 +104,7 @@ class FusedProgram:
     def train_only(self, rates: FloatArray) -> None:
         """Train every lane for some updates, of which nothing is recorded; rates of shape (lanes, updates)."""
         with self._vectorised() as reseed, _memory_errors():
-            self._trained(rates, reseed)
+            self._trained(rates[:, :, None], reseed)
         self._update += rates.shape[1]
 
     def fork(self, index: Sequence[int]) -> None:
@@ -133,6 +136,8 @@ class FusedProgram:
             InvalidInput: it was saved by another model or optimiser; nothing is changed.
         """
         ours = self._tensors()
+        fresh = not any(name.startswith(OPTIMIZER) for name in state)
+        ours = [own for own in ours if not fresh or not own[0].startswith(OPTIMIZER)]
         check_state(state, {POSITION: (2,), **{name: tuple(t.shape[stacked:]) for name, t, stacked in ours}})
         for name, tensor, stacked in ours:
             if name.startswith(MODEL) and not stacked and not np.array_equal(as_copy(tensor), state[name]):
@@ -146,6 +151,11 @@ class FusedProgram:
                     tensor[rows] = saved.to(tensor.device, tensor.dtype)
                 elif name.startswith(OPTIMIZER):
                     moments[name.removeprefix(OPTIMIZER)] = saved
+            if fresh:
+                begun = self._new_optimizer().state()
+                for name, tensor in self._optimizer.state().items():
+                    tensor[rows if tensor.ndim else ...] = begun[name][rows if tensor.ndim else ...]
+                    moments |= {} if tensor.ndim else {name: begun[name]}
             self._optimizer.load({**self._optimizer.state(), **moments})
         self._update, self._first_losses[lane] = int(state[POSITION][0]), state[POSITION][1]
 
@@ -199,15 +209,20 @@ class FusedProgram:
             self._optimizer.load(moments)
             raise
 
-    def _trained(self, rates: FloatArray, reseed: Reseed, probe: Probe | None = None) -> Interval:
-        """Train all rows, the padded one at the last lane's rates; ``probe`` only looks on."""
+    def _trained(self, controls: FloatArray, reseed: Reseed, probe: Probe | None = None) -> Interval:
+        """Train all rows, the padded ones with the last lane's controls; ``probe`` only looks on."""
         model, setting = self._model, self._setting
         model.train(True)
-        padded = np.concatenate([rates, rates[-1:].repeat(len(model.weights) - len(rates), axis=0)])
-        by_update = torch.from_numpy(np.ascontiguousarray(padded.T)).to(setting.device, model.weights.dtype)
+        padded = np.concatenate([controls, controls[-1:].repeat(len(model.weights) - len(controls), axis=0)])
+        by_update = self._placed(padded[:, :, 0])
+        assert self._train.optimizer is not None
+        momentum, rates = momenta(padded, self._train.optimizer), group_rates(padded, max(self._depths) + 1)
+        moved = None if momentum is None else self._placed(momentum)
+        by_depth = None if rates is None else self._placed(rates)
         interval = Interval(probe)
-        batches = setting.order.batches(self._update, self._update + rates.shape[1], setting.device)
-        for update, (examples, rate) in enumerate(zip(batches, by_update, strict=True), start=self._update):
+        batches = setting.order.batches(self._update, self._update + controls.shape[1], setting.device)
+        for number, (examples, rate) in enumerate(zip(batches, by_update, strict=True)):
+            update = self._update + number
             reseed(self._seed, update)
             measured = self._passes.update(examples)
             gradient = measured.pop(GRADIENT)
@@ -217,11 +232,30 @@ class FusedProgram:
             if self._train.clip_norm is not None:
                 gradient.mul_((self._train.clip_norm / (measured["grad_norm"] + CLIP_EPS)).clamp_(max=1.0)[:, None])
             elementwise = self._optimizer.elementwise
-            self._optimizer.step([gradient] if elementwise else model.split(gradient), rate)
+            self._optimizer.step(
+                [gradient] if elementwise else model.split(gradient),
+                rate if by_depth is None else self._spread(by_depth[number]),
+                None if moved is None else moved[number],
+            )
             if looked is not None:
                 looked.after(model.split(model.weights))
             interval.add(len(examples), measured)
         return interval
+
+    def _placed(self, values: FloatArray) -> torch.Tensor:
+        """Numbers of shape (rows, updates, ...) on the device, as (updates, rows, ...)."""
+        by_update = np.ascontiguousarray(np.moveaxis(values, 1, 0))
+        return torch.from_numpy(by_update).to(self._setting.device, self._model.weights.dtype)
+
+    def _spread(self, rates: torch.Tensor) -> list[torch.Tensor]:
+        """Rates of depth groups, shape (rows, groups), as the optimiser takes them: a tensor a parameter."""
+        if not self._optimizer.elementwise:
+            return [rates[:, depth] for depth in self._depths]
+        if self._columns is None:
+            sizes = torch.tensor(self._model.sizes)
+            depth = torch.tensor([*self._depths, 0])
+            self._columns = torch.repeat_interleave(depth, sizes).to(self._setting.device)
+        return [rates.index_select(1, self._columns)]
 
 
 class FusedByProducts(FusedProgram):

@@ -14,6 +14,7 @@ from ..trajectory import first_key, updates_per_epoch_of
 from .calibration import calibrated
 from .checkpoint import outline
 from .failures import TrainingFailed
+from .phase import Phase
 from .plan import store_key
 from .program import Program
 from .workload import Workload
@@ -59,9 +60,10 @@ class Group:
         """As ``checkpoint.outline``."""
         return outline(self._given[0])
 
-    def program(self) -> Program:
-        """A new program with one lane, at its initial weights."""
-        return self._kind(*self._given)
+    def program(self, phase: Phase) -> Program:
+        """A new program with one lane, at its initial weights, whose optimiser is that of ``phase``."""
+        workload, train, seed, device = self._given
+        return self._kind(workload, phase.recipe(train), seed, device)
 
 
 class Groups:

@@ -23,6 +23,8 @@ Measured = tuple[torch.Tensor, Mapping[str, torch.Tensor]]
 class LanesModel:
     """The lanes of one model, one row at first: ``weights`` (rows, P), ``buffers`` of shape (rows, \\*shape) each.
 
+    ``sizes`` are the numbers of P that each trained weight takes, and at last those that fill a row up.
+
     Every tensor is a lane's own, but for weights that are not trained: all lanes share those.
 
     Args:
@@ -53,6 +55,7 @@ class LanesModel:
         self._buffer_slots = {name: _slots(model, "_buffers", b) for name, b in held.items()}
         filling = -sum(self._sizes) % ROW
         self._sizes.append(filling)
+        self.sizes = tuple(self._sizes)
         with torch.no_grad():
             flat = [*(p.detach().reshape(-1) for p in trained.values()), self._own[0].new_zeros(filling)]
             self.weights = torch.cat(flat)[None].clone()

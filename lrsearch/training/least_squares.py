@@ -51,6 +51,10 @@ class LeastSquaresProgram:
     def run_epoch(self, epoch: int, controls: FloatArray) -> list[EpochRecord]:
         """Train every lane for one interval; as the protocol."""
         began = time.perf_counter()
+        if controls.shape[2] > 1:
+            raise InvalidInput(
+                "least-squares has one optimiser without momentum, and no depth groups: only the rate moves"
+            )
         rates = controls[:, :, 0]
         with np.errstate(over="ignore", invalid="ignore"):
             losses, norms = self._trained(rates)

@@ -21,13 +21,14 @@ class LoneRanger(torch.optim.Optimizer):
     """
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter], lr: float, **settings: Any) -> None:
-        super().__init__(parameters, {"lr": lr})
         self._stacked = StackedRanger(Ranger(**settings), [])
+        super().__init__(parameters, {"lr": lr, "betas": self._stacked.spec.betas})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # nobody's closure is called
         """One update of every parameter that has a gradient."""
         for group in self.param_groups:
+            moved = group["betas"][0] if group["betas"] != self._stacked.spec.betas else None
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
@@ -38,4 +39,6 @@ class LoneRanger(torch.optim.Optimizer):
                 state["step"] += 1
                 moments = {name: moment[None] for name, moment in state.items() if name != "step"}
                 rates = parameter.new_full((1,) * (parameter.ndim + 1), group["lr"])
-                self._stacked.update(int(state["step"]), parameter[None], parameter.grad[None], rates, moments)
+                momentum = None if moved is None else torch.full_like(rates, moved)
+                count, gradient = int(state["step"]), parameter.grad[None]
+                self._stacked.update(count, parameter[None], gradient, rates, moments, momentum=momentum)

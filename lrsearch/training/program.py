@@ -21,6 +21,8 @@ from .workload import Workload
 
 State = dict[str, np.ndarray]
 """A lane's whole state by name: weights, buffers, the optimiser's moments, the position."""
+OPTIMIZER = "optimizer."
+"""How the names of an optimiser's moments begin in a state."""
 
 MODEL = "model."
 """How the names of a model's weights and buffers begin in a state."""
@@ -101,7 +103,12 @@ class Program(Protocol):
 
         Args:
             epoch: the interval, from 1.
-            controls: float64 of shape (lanes, updates, 1); column 0 is the learning rate.
+            controls: float64 of shape (lanes, updates, columns); column 0 is the learning rate, the others are
+                ``schedules.Column``. Which of them there are is a lane's own affair, and all lanes have the same:
+                how a program computes may depend on their number.
+
+        Raises:
+            InvalidInput: the controls ask for what this program or its optimiser cannot do.
         """
 
     def fork(self, index: Sequence[int]) -> None:
@@ -111,7 +118,7 @@ class Program(Protocol):
         """A copy of a lane's state, in C order on the processor."""
 
     def load(self, lane: int, state: Mapping[str, np.ndarray]) -> None:
-        """Give a lane a saved state.
+        """Give a lane a saved state; one without an optimiser's moments begins its optimiser afresh.
 
         Raises:
             InvalidInput: names, shapes or types are not this program's; the lane is left as it was.

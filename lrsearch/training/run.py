@@ -15,6 +15,7 @@ from ..schedules import FloatArray
 from ..study import Assignment
 from ..trajectory import next_key
 from .group import Group
+from .phase import Phase
 from .plan import Plan
 from .prefixes import Prefix, PrefixStore
 from .program import EpochRecord
@@ -28,6 +29,13 @@ class Told(NamedTuple):
     sent: bool = True
 
 
+class Kind(NamedTuple):
+    """What lanes must have in common to be trained in one call: the optimiser, and how many columns of controls."""
+
+    phase: Phase
+    columns: int
+
+
 class Run:
     """A trajectory that an assignment asks for.
 
@@ -39,6 +47,7 @@ class Run:
     Attributes:
         keys: ``store_key`` after 0, 1, ..., ``until`` epochs; of a metric-driven schedule as far as they are known,
             one epoch more than there are records at least.
+        kinds: how each of these epochs is trained, as far as ``keys`` goes.
         until: where it stops for now, counted in epochs from the start.
         end: where it is over: its schedule's end, or of a test where the trial stopped.
         records: of the epochs so far.
@@ -57,6 +66,7 @@ class Run:
         self.schedule = assignment.schedule
         self.plan = self._new_plan()
         self.keys = [group.start]
+        self.kinds = [Kind(Phase(), 1)]
         self.until = 0
         self.records: list[EpochRecord] = []
         self.extend(assignment.until_epoch)
@@ -91,7 +101,9 @@ class Run:
             if foreseen <= known or self.keys[done] != keys[done]:
                 return
             for epoch in range(known + 1, foreseen + 1):
-                self.keys.append(next_key(self.keys[-1], self.plan.controls(epoch, history[:done])))
+                controls = self.plan.controls(epoch, history[:done])
+                self.keys.append(next_key(self.keys[-1], controls))
+                self.kinds.append(Kind(self.kinds[-1].phase.next(epoch, controls), controls.shape[1]))
             known = foreseen
 
     def learn_from(self, other: Run) -> None:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 
 from ..errors import InvalidInput
+from ..schedules import Column, FloatArray
 from ..study import TrainSpec
 from ..tasks.initial import initial_model
 from ..tasks.task import Task
 from .optimizers import build_optimizer
 from .precision import in_precision
 from .probe import layers_of
-from .program import MODEL, State, check_state
+from .program import MODEL, OPTIMIZER, State, check_state
+from .wide import depths, group_rates, momenta, own_momentum
 
 POSITION = "position"
 """float64 (2,): updates done, and the loss of update 0 (NaN before it)."""
-OPTIMIZER = "optimizer."
 COUNT = "step"
 """torch's name of an optimiser's count of updates: a scalar that is no moment."""
 
@@ -43,6 +44,8 @@ class TorchLane:
             raise InvalidInput(f"`model()` of task `{task.name}` must have at least one parameter to train")
         self.layers = layers_of(self.model)
         assert train.optimizer is not None
+        self._spec = train.optimizer
+        self._task = task
         self.optimizer = build_optimizer(train.optimizer, self.parameters)
         self.update = 0
         self.first_loss = np.full(1, np.nan)
@@ -58,10 +61,45 @@ class TorchLane:
         """The weights that are trained, each as the only row of its kind."""
         return [parameter.detach()[None] for parameter in self.parameters]
 
-    def set_rate(self, rate: float) -> None:
-        """The rate of the next update."""
+    def take(self, controls: FloatArray) -> Callable[[int], None]:
+        """Make ready for an interval's controls, shape (updates, columns); what sets those of its n-th update.
+
+        Raises:
+            InvalidInput: they move the momentum of an optimiser that has none.
+        """
+        groups, momentum = self.optimizer.param_groups, momenta(controls, self._spec)
+        by_depth = controls.shape[1] > Column.LAYER_DECAY
+        parts = self._by_depth() if by_depth else [self.parameters]
+        if len(parts) != len(groups):
+            settings = {name: value for name, value in groups[0].items() if name != "params"}
+            groups[:] = [{**settings, "params": list(part)} for part in parts]
+        found = group_rates(controls, len(parts))
+        rates = (controls[:, :1] if found is None else found).tolist()
+        own = own_momentum(self._spec)
+        moved = momentum.tolist() if momentum is not None else None
+        if moved is None and own is not None:
+            self._set_momentum(own)
+
+        def set_controls(number: int) -> None:
+            for group, rate in zip(groups, rates[number], strict=True):
+                group["lr"] = rate
+            if moved is not None:
+                self._set_momentum(moved[number])
+
+        return set_controls
+
+    def _by_depth(self) -> list[list[torch.nn.Parameter]]:
+        """The trained parameters by depth group."""
+        found = depths(self._task, self.model)
+        named = dict(self.model.named_parameters())
+        return [[named[name] for name, own in found.items() if own == depth] for depth in sorted(set(found.values()))]
+
+    def _set_momentum(self, momentum: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            if "betas" in group:
+                group["betas"] = (momentum, group["betas"][1])
+            elif "momentum" in group:
+                group["momentum"] = momentum
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Weights and buffers, those that torch would not keep in a state dict included."""

@@ -43,7 +43,7 @@ class TorchProgram:
 
     def run_epoch(self, epoch: int, controls: FloatArray) -> list[EpochRecord]:
         """Train every lane for one interval; as the protocol."""
-        return [self._run(lane, epoch, controls[i, :, 0]) for i, lane in enumerate(self._lanes)]
+        return [self._run(lane, epoch, controls[i]) for i, lane in enumerate(self._lanes)]
 
     def fork(self, index: Sequence[int]) -> None:
         """Lane i becomes a copy of lane ``index[i]``."""
@@ -83,27 +83,29 @@ class TorchProgram:
         """Train every lane for some updates, of which nothing is recorded; rates of shape (lanes, updates)."""
         with pinned(self._setting.device) as reseed:
             for lane, own in zip(self._lanes, rates, strict=True):
-                self._trained(lane, own, reseed)
+                self._trained(lane, own[:, None], reseed)
 
-    def _run(self, lane: TorchLane, epoch: int, rates: FloatArray) -> EpochRecord:
+    def _run(self, lane: TorchLane, epoch: int, controls: FloatArray) -> EpochRecord:
         began = time.perf_counter()
         first = lane.update
         with pinned(self._setting.device) as reseed:
-            interval = self._trained(lane, rates, reseed, Probe(lane.layers, first, len(rates)))
+            interval = self._trained(lane, controls, reseed, Probe(lane.layers, first, len(controls)))
             val = {f"val_{name}": value for name, value in self._evaluated(lane, self._setting.data.val).items()}
-            record = interval.records(epoch, first, rates[None], val, lane.first_loss)[0]
+            record = interval.records(epoch, first, controls[None, :, 0], val, lane.first_loss)[0]
         return replace(record, seconds=time.perf_counter() - began)
 
-    def _trained(self, lane: TorchLane, rates: FloatArray, reseed: Reseed, probe: Probe | None = None) -> Interval:
+    def _trained(self, lane: TorchLane, controls: FloatArray, reseed: Reseed, probe: Probe | None = None) -> Interval:
         lane.model.train()
         first = lane.update
         interval = Interval(probe)
-        batches = self._setting.order.batches(first, first + len(rates), self._setting.device)
-        for update, (index, rate) in enumerate(zip(batches, rates.tolist(), strict=True), start=first):
+        batches = self._setting.order.batches(first, first + len(controls), self._setting.device)
+        set_controls = lane.take(controls)
+        for number, index in enumerate(batches):
+            update = first + number
             reseed(self._seed, update)
-            lane.set_rate(rate)
+            set_controls(number)
             self._update(lane, index, interval, probe if probe is not None and probe.wants(update) else None)
-        lane.update = first + len(rates)
+        lane.update = first + len(controls)
         return interval
 
     def _update(self, lane: TorchLane, index: torch.Tensor, interval: Interval, probe: Probe | None) -> None:

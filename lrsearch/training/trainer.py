@@ -15,6 +15,7 @@ from .cohort import Cohort
 from .failures import TrainingFailed, user_errors
 from .group import Group, Groups
 from .held import Held
+from .phase import Phase
 from .prefixes import Prefix, PrefixStore
 from .run import Run
 from .waiting import Waiting
@@ -162,17 +163,18 @@ class Trainer:
         begun = self._admitted()
         for run in begun:
             self._waiting.remove(run)
-        starting: dict[tuple[Group, int], list[tuple[Run, Prefix | None]]] = {}
+        starting: dict[tuple[Group, int, Phase], list[tuple[Run, Prefix | None]]] = {}
         for run in begun:
             cohort = self._company(run)
             n_epochs, prefix = run.stored(self._prefixes) or (0, None)
             if cohort is not None and cohort.epoch >= n_epochs:
                 cohort.join(run)
             else:
-                starting.setdefault((run.group, n_epochs), []).append((run, prefix))
+                phase = run.kinds[n_epochs].phase
+                starting.setdefault((run.group, n_epochs, phase), []).append((run, prefix))
         for cohort in list(self._cohorts):
             self._settled(cohort)
-        for (group, epoch), runs in starting.items():
+        for (group, epoch, _), runs in starting.items():
             self._start(group, epoch, runs)
         return begun
 

@@ -21,7 +21,14 @@ class StackedAdagrad(StackedOptimizer[Adagrad]):
         return {SUM: torch.full_like(parameter, self.spec.initial_accumulator_value)}
 
     def update(
-        self, count: int, parameter: torch.Tensor, gradient: torch.Tensor, rates: torch.Tensor, moments: Moments
+        self,
+        count: int,
+        parameter: torch.Tensor,
+        gradient: torch.Tensor,
+        rates: torch.Tensor,
+        moments: Moments,
+        *,
+        momentum: torch.Tensor | None = None,
     ) -> None:
         """As ``StackedOptimizer.update``."""
         if self.spec.weight_decay:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...study import Adam
-from .optimizer import Moments, StackedOptimizer
+from .optimizer import Moments, StackedOptimizer, power
 
 FIRST, SECOND, LARGEST, COUNT = "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step"
 WIDTH = 16
@@ -38,9 +38,19 @@ class StackedAdam(StackedOptimizer[Adam]):
         return {**moments, COUNT: torch.zeros((), dtype=torch.float32, device=parameter.device)}
 
     def update(
-        self, count: int, parameter: torch.Tensor, gradient: torch.Tensor, rates: torch.Tensor, moments: Moments
+        self,
+        count: int,
+        parameter: torch.Tensor,
+        gradient: torch.Tensor,
+        rates: torch.Tensor,
+        moments: Moments,
+        *,
+        momentum: torch.Tensor | None = None,
     ) -> None:
         """As ``StackedOptimizer.update``."""
+        if momentum is not None:
+            parameter.addcmul_(self.moved(count, parameter, gradient, moments, momentum), rates)
+            return
         first, size = moments[FIRST], parameter[0].numel()
         step = self.scratch("step", first)
         self.begin(step[:, :size].view(parameter.shape), parameter)
@@ -60,6 +70,28 @@ class StackedAdam(StackedOptimizer[Adam]):
             maximize=False,
         )
         parameter.addcmul_(step[:, :size].view(parameter.shape), rates)
+
+    def moved(
+        self,
+        count: int,
+        parameter: torch.Tensor,
+        gradient: torch.Tensor,
+        moments: Moments,
+        momentum: torch.Tensor,
+    ) -> torch.Tensor:
+        """The step of rate 1 with a b1 for every lane: torch's kernel has one for all."""
+        first, second, size = moments[FIRST], moments[SECOND], parameter[0].numel()
+        moments[COUNT].add_(1)
+        kept, rows = momentum.reshape(-1, 1), self.rows(parameter, gradient, first)
+        first.mul_(kept).add_(rows * (1 - kept))
+        second.mul_(self.spec.betas[1]).add_((rows * rows).mul_(1 - self.spec.betas[1]))
+        if self.spec.amsgrad:
+            second = torch.maximum(moments[LARGEST], second, out=moments[LARGEST])
+        below = (second / (1 - self.spec.betas[1] ** count)).sqrt_().add_(self.spec.eps)
+        step = first / (1 - power(kept, count)) / below
+        towards = self.scratch("step", first)[:, :size].view(parameter.shape)
+        self.begin(towards, parameter)
+        return towards.sub_(step[:, :size].view(parameter.shape))
 
     def coupled_decay(self) -> float:
         """The weight decay that joins the gradient."""

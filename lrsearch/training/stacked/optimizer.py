@@ -46,7 +46,14 @@ class StackedOptimizer(ABC, Generic[Settings]):
 
     @abstractmethod
     def update(
-        self, count: int, parameter: torch.Tensor, gradient: torch.Tensor, rates: torch.Tensor, moments: Moments
+        self,
+        count: int,
+        parameter: torch.Tensor,
+        gradient: torch.Tensor,
+        rates: torch.Tensor,
+        moments: Moments,
+        *,
+        momentum: torch.Tensor | None = None,
     ) -> None:
         """One update of one parameter, in place.
 
@@ -54,8 +61,9 @@ class StackedOptimizer(ABC, Generic[Settings]):
             count: updates done, with this one: 1 for update 0.
             parameter: shape (lanes, \\*shape).
             gradient: of the same shape; left as it is.
-            rates: shape (lanes, 1, ..., 1), with as many axes as ``parameter``.
+            rates: shape (lanes, 1, ..., 1), with as many axes as ``parameter``, or its shape.
             moments: those of ``parameter``, changed in place.
+            momentum: where it is not the settings', (lanes, 1, ..., 1) with as many axes as ``parameter``.
         """
 
     def scratch(self, name: str, like: torch.Tensor) -> torch.Tensor:
@@ -66,17 +74,27 @@ class StackedOptimizer(ABC, Generic[Settings]):
         return self._scratch[key]
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[torch.Tensor], rates: torch.Tensor) -> None:
+    def step(
+        self,
+        gradients: Sequence[torch.Tensor],
+        rates: torch.Tensor | Sequence[torch.Tensor],
+        momentum: torch.Tensor | None = None,
+    ) -> None:
         """One update of every lane, without waiting for the device.
 
         Args:
             gradients: one a parameter, in the same order and of the same shapes; left as they are.
-            rates: a rate a lane, shape (lanes,), of the parameters' dtype and device.
+            rates: a rate a lane, shape (lanes,), of the parameters' dtype and device; or one such tensor a parameter,
+                or one of its shape.
+            momentum: a number a lane where it is not the settings', shape (lanes,).
         """
         self._count += 1
-        for parameter, gradient, moments in zip(self._parameters, gradients, self._moments, strict=True):
-            columns = rates.reshape(-1, *[1] * (parameter.ndim - 1))
-            self.update(self._count, parameter, gradient, columns, moments)
+        every = [rates] * len(self._parameters) if isinstance(rates, torch.Tensor) else rates
+        for parameter, gradient, moments, own in zip(self._parameters, gradients, self._moments, every, strict=True):
+            columns = [1] * (parameter.ndim - 1)
+            rate = own.reshape(-1, *columns) if own.ndim == 1 else own
+            moved = None if momentum is None else momentum.reshape(-1, *columns)
+            self.update(self._count, parameter, gradient, rate, moments, momentum=moved)
 
     def state(self) -> Moments:
         """All there is: ``"{parameter's index}.{moment's name}"`` -> (lanes, \\*shape), not copied, and ``"count"``."""
@@ -102,3 +120,18 @@ class StackedOptimizer(ABC, Generic[Settings]):
             for name, tensor in ours.items():
                 tensor.copy_(state[name])
         self._count = int(ours[COUNT])
+
+
+def power(base: torch.Tensor, exponent: int) -> torch.Tensor:
+    """``base ** exponent`` for ``exponent >= 1``, by products alone.
+
+    The last bits of torch's own power depend on where in a tensor a number stands; those of products do not.
+    """
+    found: torch.Tensor | None = None
+    while exponent:
+        if exponent & 1:
+            found = base if found is None else found * base
+        exponent >>= 1
+        base = base * base if exponent else base
+    assert found is not None
+    return found

@@ -7,7 +7,7 @@ import math
 import torch
 
 from ...study import Ranger
-from .optimizer import Moments, StackedOptimizer
+from .optimizer import Moments, StackedOptimizer, power
 
 FIRST, SECOND, SLOW = "exp_avg", "exp_avg_sq", "slow_buffer"
 RECTIFIED_FROM = 5
@@ -40,7 +40,14 @@ class StackedRanger(StackedOptimizer[Ranger]):
         return {**zeros, SLOW: parameter.clone()}
 
     def update(
-        self, count: int, parameter: torch.Tensor, gradient: torch.Tensor, rates: torch.Tensor, moments: Moments
+        self,
+        count: int,
+        parameter: torch.Tensor,
+        gradient: torch.Tensor,
+        rates: torch.Tensor,
+        moments: Moments,
+        *,
+        momentum: torch.Tensor | None = None,
     ) -> None:
         """As ``StackedOptimizer.update``."""
         first, second, slow = moments[FIRST], moments[SECOND], moments[SLOW]
@@ -48,7 +55,13 @@ class StackedRanger(StackedOptimizer[Ranger]):
             gradient = gradient - mean_of_rows(gradient)
         if self.spec.weight_decay:
             parameter.mul_(1 - rates * self.spec.weight_decay)
-        first.lerp_(gradient, 1 - self.spec.betas[0])
+        begun: float | torch.Tensor
+        if momentum is None:
+            first.lerp_(gradient, 1 - self.spec.betas[0])
+            begun = 1 - self.spec.betas[0] ** count
+        else:
+            first.mul_(momentum).add_(gradient * (1 - momentum))
+            begun = 1 - power(momentum, count)
         second.mul_(self.spec.betas[1]).addcmul_(gradient, gradient, value=1 - self.spec.betas[1])
         step, factor = first, rectification(self.spec.betas[1], count)
         if factor is not None:
@@ -56,7 +69,7 @@ class StackedRanger(StackedOptimizer[Ranger]):
             torch.div(first, step, out=step)
         else:
             factor = 1.0 if self.spec.degenerated_to_sgd else -1.0
-        parameter.addcmul_(step, rates * (factor / (1 - self.spec.betas[0] ** count)), value=-1)
+        parameter.addcmul_(step, rates * (factor / begun), value=-1)
         if count % self.spec.k == 0:
             parameter.copy_(slow.lerp_(parameter, self.spec.alpha))
 

@@ -25,7 +25,14 @@ class StackedRmsprop(StackedOptimizer[Rmsprop]):
         return {name: torch.zeros_like(parameter) for name in names}
 
     def update(
-        self, count: int, parameter: torch.Tensor, gradient: torch.Tensor, rates: torch.Tensor, moments: Moments
+        self,
+        count: int,
+        parameter: torch.Tensor,
+        gradient: torch.Tensor,
+        rates: torch.Tensor,
+        moments: Moments,
+        *,
+        momentum: torch.Tensor | None = None,
     ) -> None:
         """As ``StackedOptimizer.update``."""
         squares = moments[SQUARES]
@@ -39,5 +46,5 @@ class StackedRmsprop(StackedOptimizer[Rmsprop]):
             step = squares.sqrt()
         torch.div(gradient, step.add_(self.spec.eps), out=step)
         if self.spec.momentum:
-            step = moments[MOMENTUM].mul_(self.spec.momentum).add_(step)
+            step = moments[MOMENTUM].mul_(self.spec.momentum if momentum is None else momentum).add_(step)
         parameter.addcmul_(step, rates, value=-1)

@@ -21,12 +21,26 @@ class StackedSgd(StackedOptimizer[Sgd]):
         return {MOMENTUM: torch.zeros_like(parameter)} if self.spec.momentum else {}
 
     def update(
-        self, count: int, parameter: torch.Tensor, gradient: torch.Tensor, rates: torch.Tensor, moments: Moments
+        self,
+        count: int,
+        parameter: torch.Tensor,
+        gradient: torch.Tensor,
+        rates: torch.Tensor,
+        moments: Moments,
+        *,
+        momentum: torch.Tensor | None = None,
     ) -> None:
         """As ``StackedOptimizer.update``."""
         if self.spec.weight_decay:
             gradient = gradient.add(parameter, alpha=self.spec.weight_decay)
-        if self.spec.momentum:
+        if momentum is not None:
+            buffer = moments[MOMENTUM]
+            if count == 1:
+                buffer.copy_(gradient)
+            else:
+                buffer.mul_(momentum).add_(gradient, alpha=1 - self.spec.dampening)
+            gradient = gradient + buffer * momentum if self.spec.nesterov else buffer
+        elif self.spec.momentum:
             buffer = moments[MOMENTUM]
             if not self.spec.dampening:
                 torch.add(gradient, buffer, alpha=self.spec.momentum, out=buffer)
