@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
-from lrsearch.schedules import CLOSED_FORMS, WARMUPS, Schedule
+from lrsearch.schedules import CLOSED_FORMS, WARMUPS, WIDER, Schedule
 from lrsearch.store import Store
 
 from .databases import Databases
@@ -95,7 +95,7 @@ def drawn_schedules(
     data |= {"epochs": units} if in_epochs else {"updates": units, "eval_every": draw(st.integers(1, units))}
     n_items = draw(st.integers(1, min(3, 2 * horizon)))
     for name in kind.parameters():
-        if name in data:
+        if name in data or name in WIDER:
             continue
         length = lengths(units, per_unit, 1, 2 * horizon)
         if get_origin(kind.model_fields[name].annotation) is tuple:
@@ -110,7 +110,7 @@ def schedules() -> Callable[..., st.SearchStrategy[Drawn]]:
     """``schedules(family, shape, max_updates)``: a strategy of (schedule, updates an epoch or None), H <= max_updates.
 
     Every parameter is drawn from its declared bounds, so a new family needs nothing here. Of all families but the
-    metric-driven ones, whose rates are no function of the update alone.
+    metric-driven ones, whose rates are no function of the update alone; and nothing is controlled but the rate.
     """
     return drawn_schedules
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..schedules import Schedule
+from ..schedules import WIDER, Schedule
 from .target import ExportContext, ExportTarget
 
 
@@ -26,4 +26,4 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     return json.dumps(told, indent=2, allow_nan=False) + "\n"
 
 
-JSON = ExportTarget("json", "the schedule as lrsearch reads it", "application/json", False, write)
+JSON = ExportTarget("json", "the schedule as lrsearch reads it", "application/json", False, write, frozenset(WIDER))

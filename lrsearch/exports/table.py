@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..schedules import FloatArray, Schedule
 from .pieces import MAX_UPDATES
-from .target import ExportContext, ExportTarget
+from .target import MOMENTUM, ExportContext, ExportTarget
 
 
 def rates(schedule: Schedule, context: ExportContext) -> FloatArray:
@@ -29,9 +29,14 @@ def rates(schedule: Schedule, context: ExportContext) -> FloatArray:
 
 
 def write_csv(schedule: Schedule, context: ExportContext) -> str:
-    """Lines ``update,lr`` for updates 0..H-1, each rate with all the digits of its float64."""
-    told = rates(schedule, context).tolist()
-    return "\n".join(["update,lr", *(f"{update},{rate!r}" for update, rate in enumerate(told)), ""])
+    """Lines ``update,lr`` for updates 0..H-1, with all the digits of each float64; ``momentum`` if it moves."""
+    table = rates(schedule, context)
+    columns = {"lr": table.tolist()}
+    momentum = schedule.momentum(np.arange(len(table)), context.updates_per_epoch, history=context.history)
+    if momentum is not None:
+        columns["momentum"] = momentum.tolist()
+    lines = (f"{update},{','.join(map(repr, row))}" for update, row in enumerate(zip(*columns.values(), strict=True)))
+    return "\n".join([",".join(["update", *columns]), *lines, ""])
 
 
 def write_npy(schedule: Schedule, context: ExportContext) -> bytes:
@@ -41,5 +46,5 @@ def write_npy(schedule: Schedule, context: ExportContext) -> bytes:
     return file.getvalue()
 
 
-TABLE = ExportTarget("table", "CSV: update, lr", "text/csv", True, write_csv)
+TABLE = ExportTarget("table", "CSV: update, lr", "text/csv", True, write_csv, MOMENTUM)
 NPY = ExportTarget("npy", "numpy file: the rate of every update, float64", "application/x-npy", True, write_npy)

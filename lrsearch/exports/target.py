@@ -8,6 +8,9 @@ from typing import Any
 
 from ..schedules import FloatArray, History, Schedule
 
+MOMENTUM = frozenset({"momentum_at_peak", "momentum_at_low"})
+"""What a target can express that moves momentum with the rate."""
+
 
 @dataclass(frozen=True)
 class Export:

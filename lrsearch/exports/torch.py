@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..schedules import Schedule
 from .heading import heading
-from .target import ExportContext, ExportTarget
+from .target import MOMENTUM, ExportContext, ExportTarget
 from .torch_source import ONCE_AN_UPDATE, SETS_THE_RATE, torch_source
 
 if TYPE_CHECKING:
@@ -26,6 +26,14 @@ BLOCK = 1024
 def _block(schedule: Schedule, updates_per_epoch: int | None, number: int) -> tuple[float, ...]:
     first = number * BLOCK
     return tuple(schedule.lr(np.arange(first, first + BLOCK), updates_per_epoch).tolist())
+
+
+@lru_cache(maxsize=64)
+def _momentum_block(schedule: Schedule, updates_per_epoch: int | None, number: int) -> tuple[float, ...]:
+    first = number * BLOCK
+    momentum = schedule.momentum(np.arange(first, first + BLOCK), updates_per_epoch)
+    assert momentum is not None
+    return tuple(momentum.tolist())
 
 
 def rate(schedule: Schedule, updates_per_epoch: int | None, update: int) -> float:
@@ -57,6 +65,13 @@ def to_torch(
             f"{schedule.family} did in a trial",
             field="family",
         )
+    beyond = [name for name in schedule.wider if name not in MOMENTUM]
+    if beyond:
+        raise InvalidInput(
+            f"one scheduler cannot do `{'`, `'.join(beyond)}`: build the parameter groups, or the second optimiser, "
+            "and set what `lrsearch.schedules.controls` says",
+            field=beyond[0],
+        )
     if isinstance(start_update, bool) or not isinstance(start_update, int) or start_update < 0:
         raise InvalidInput(
             f"`start_update` is the number of updates done so far, a whole number >= 0 (got {start_update!r})",
@@ -69,7 +84,40 @@ def to_torch(
                 group["lr"] = group["lr"].clone()
             seen.add(id(group["lr"]))
         group["initial_lr"] = multiplier
-    return LambdaLR(optimizer, partial(rate, schedule, updates_per_epoch), last_epoch=start_update - 1)
+    kind = LambdaLR
+    if schedule.wider:
+
+        class MomentumLR(LambdaLR):
+            """A LambdaLR that sets the momentum as well."""
+
+            def get_lr(self) -> list[float | torch.Tensor]:
+                set_momentum(self.optimizer, _momenta(schedule, updates_per_epoch, self.last_epoch))
+                return super().get_lr()
+
+        kind = MomentumLR
+    return kind(optimizer, partial(rate, schedule, updates_per_epoch), last_epoch=start_update - 1)
+
+
+def _momenta(schedule: Schedule, updates_per_epoch: int | None, update: int) -> float:
+    number, offset = divmod(update, BLOCK)
+    return _momentum_block(schedule, updates_per_epoch, number)[offset]
+
+
+def set_momentum(optimizer: Optimizer, momentum: float) -> None:
+    """Give every parameter group a momentum: ``momentum``, or the first of ``betas``.
+
+    Raises:
+        InvalidInput: the optimiser keeps none.
+    """
+    for group in optimizer.param_groups:
+        if "betas" in group:
+            group["betas"] = (momentum, *group["betas"][1:])
+        elif "momentum" in group:
+            group["momentum"] = momentum
+        else:
+            raise InvalidInput(
+                f"the schedule moves the momentum, and {type(optimizer).__name__} has none", field="momentum_at_peak"
+            )
 
 
 def _multipliers(optimizer: Optimizer, multipliers: Sequence[float] | None) -> list[float]:
@@ -128,4 +176,4 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     )
 
 
-TORCH = ExportTarget("torch", "PyTorch code: optimiser, LambdaLR, closed form", "text/x-python", True, write)
+TORCH = ExportTarget("torch", "PyTorch code: optimiser, LambdaLR, closed form", "text/x-python", True, write, MOMENTUM)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..schedules import Schedule
+from .closed_form import ClosedForm
 from .heading import form
 from .target import ExportContext
 
@@ -36,13 +37,35 @@ MULTIPLIERS = None  # or one factor a parameter group
 
 
 def make_scheduler(optimizer, start_update=0):
-    """A LambdaLR that sets the rate of every parameter group, from update `start_update` on."""
+    """A scheduler that sets the rate of every parameter group, from update `start_update` on."""
     groups = optimizer.param_groups
     if MULTIPLIERS is None and len({{float(group["lr"]) for group in groups}}) > 1:
         raise ValueError("parameter groups with different lr: set MULTIPLIERS, one factor a group")
     for group, multiplier in zip(groups, MULTIPLIERS or [1.0] * len(groups), strict=True):
         group["initial_lr"] = multiplier
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lr, last_epoch=start_update - 1)'''
+    return {scheduler}'''
+LAMBDA_LR = "torch.optim.lr_scheduler.LambdaLR(optimizer, lr, last_epoch=start_update - 1)"
+MOMENTUM_LR = "MomentumLR(optimizer, lr, last_epoch=start_update - 1)"
+MOVING = '''
+
+
+def momentum(update):
+    """The momentum (beta 1 of Adam) of an update: it moves against the rate."""
+    lowest = WARMUP_START if update < WARMUP_UPDATES else FINAL_FACTOR
+    risen = (lr(update) / INITIAL_LR - lowest) / (1 - lowest) if lowest < 1 else 1.0
+    return MOMENTUM_AT_LOW + (MOMENTUM_AT_PEAK - MOMENTUM_AT_LOW) * min(max(risen, 0.0), 1.0)
+
+
+class MomentumLR(torch.optim.lr_scheduler.LambdaLR):
+    """Sets the momentum with the rate."""
+
+    def get_lr(self):
+        for group in self.optimizer.param_groups:
+            if "betas" in group:
+                group["betas"] = (momentum(self.last_epoch), *group["betas"][1:])
+            else:
+                group["momentum"] = momentum(self.last_epoch)
+        return super().get_lr()'''
 
 
 class TorchSource(NamedTuple):
@@ -64,8 +87,29 @@ def torch_source(schedule: Schedule, context: ExportContext, model: str = "model
     packages = [IMPORTS[package] for package in sorted({"torch", optimizer.partition(".")[0]})]
     return TorchSource(
         imports="\n".join([*([written.imports, ""] if written.imports else []), *packages]),
-        text=TEMPLATE.format(constants=written.constants, function=written.function),
+        text=_text(schedule, context, written),
         optimizer=optimizer,
+    )
+
+
+def _text(schedule: Schedule, context: ExportContext, written: ClosedForm) -> str:
+    peak, low = schedule.momentum_at_peak, schedule.momentum_at_low
+    if peak is None and low is None:
+        return TEMPLATE.format(constants=written.constants, function=written.function, scheduler=LAMBDA_LR)
+    values = {
+        "MOMENTUM_AT_PEAK": low if peak is None else peak,
+        "MOMENTUM_AT_LOW": peak if low is None else low,
+        "WARMUP_UPDATES": schedule.clock(context.updates_per_epoch).warmup,
+        "WARMUP_START": schedule.warmup_start,
+        "FINAL_FACTOR": schedule.final_factor,
+        "INITIAL_LR": schedule.initial_lr,
+    }
+    said = {line.partition(" = ")[0] for line in written.constants.splitlines()}
+    constants = [f"{name} = {value!r}" for name, value in values.items() if name not in said]
+    return TEMPLATE.format(
+        constants="\n".join([written.constants, *constants]),
+        function=f"{written.function}{MOVING}",
+        scheduler=MOMENTUM_LR,
     )
 
 

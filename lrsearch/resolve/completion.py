@@ -11,6 +11,7 @@ from ..schedules import FAMILIES
 from ..space import Space, resolved_length, searched
 from ..study import OPTIMIZERS, Budget, Direction, Objective, SpaceSpec, Stop, StudySpec, TaskOffer, TrainSpec
 from ..trajectory import updates_per_epoch_of
+from .controlled import check_controls
 from .measured import watched
 from .options import complete_options
 
@@ -47,6 +48,7 @@ def resolve(spec: StudySpec, offer: TaskOffer | None) -> StudySpec:
     if spec.sampler.name == "tpe" and spec.sampler.parallel is None:
         changes["sampler"] = spec.sampler.model_copy(update={"parallel": StudySpec.DEFAULT_PARALLEL})
     complete = spec.model_copy(update=changes)
+    check_controls(complete, offer)
     space = Space(complete, updates_per_epoch(complete, offer))
     check_baselines(space)
     return complete.model_copy(update={"budget": complete_budget(space)})

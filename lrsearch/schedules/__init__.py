@@ -7,7 +7,7 @@ from .formula import FloatArray, Formula
 from .length import Length, listed, share_of, unequal, whole_updates, without_shares
 from .metric_driven import MetricDriven
 from .rescale import RULES, Rescaled, Rescaling, rescaled
-from .schedule import HORIZON, Clock, History, Schedule, required_updates_per_epoch
+from .schedule import HORIZON, WIDER, Clock, History, Schedule, required_updates_per_epoch
 from .warmup import WARMUPS, WarmupShape
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "RULES",
     "SWITCHES",
     "WARMUPS",
+    "WIDER",
     "AnySchedule",
     "Clock",
     "Column",

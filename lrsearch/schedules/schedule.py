@@ -411,6 +411,11 @@ class Schedule(Frozen):
 
 HORIZON = ("epochs", "updates", "eval_every")
 """The fields that say how long a schedule is, in every family."""
+WIDER = (
+    *("momentum_at_peak", "momentum_at_low", "layer_decay", "freeze"),
+    *("switch_to", "switch_at", "switch_factor", "switch_momentum"),
+)
+"""The fields, in every family, that control more than one rate for all parameters."""
 
 
 def required_updates_per_epoch(updates_per_epoch: int | None) -> int:
