@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
 from ..errors import InvalidInput
 from ..frozen import Frozen, Positive, Real
-from ..synonyms import nearest_family
 from .formula import FloatArray, Formula
 from .length import Length, LengthMark, listed, unequal, whole_updates, without_shares
 from .warmup import WARMUPS
@@ -157,6 +155,8 @@ class Schedule(Frozen):
             """As pydantic's; on ``Schedule`` itself the ``family`` in ``obj`` picks the class."""
             if cls is not Schedule or isinstance(obj, Schedule):
                 return super().model_validate(obj, **options)
+            from .families import family_class
+
             return family_class(obj).model_validate(obj, **options)
 
         @classmethod
@@ -427,22 +427,3 @@ def required_updates_per_epoch(updates_per_epoch: int | None) -> int:
         f"(got {updates_per_epoch!r})",
         field="updates_per_epoch",
     )
-
-
-def family_class(data: Any) -> type[Schedule]:
-    """The class of the family that ``data`` names.
-
-    Raises:
-        ValidationError: pydantic's, if ``data`` is no mapping or names no known family.
-    """
-    from .families import FAMILIES
-
-    family = data.get("family") if isinstance(data, Mapping) else None
-    if isinstance(family, str) and family in FAMILIES:
-        return FAMILIES[family]
-    message = "a schedule is a mapping with a `family`, one of {known} (got {got}){advice}"
-    meant = nearest_family(family, FAMILIES) if isinstance(family, str) else None
-    advice = f"; did you mean `{meant}`?" if meant else ""
-    context = {"known": ", ".join(FAMILIES), "got": repr(family)[:100], "advice": advice}
-    error = PydanticCustomError("unknown_family", message, context)
-    raise ValidationError.from_exception_data("Schedule", [{"type": error, "loc": ("family",), "input": family}])
