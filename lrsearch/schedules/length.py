@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AllowInfNan, BeforeValidator, Field, PlainSerializer
 
+from ..errors import InvalidInput
 from ..frozen import MAX_INTEGER
 
 _SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
@@ -99,3 +100,14 @@ Milestones = Annotated[
     tuple[Length, ...], LengthMark(), Field(min_length=1, max_length=MAX_ITEMS), AfterValidator(_rising), IsList
 ]
 """Rising lengths, each counted from the warm-up's end."""
+
+
+def required_updates_per_epoch(updates_per_epoch: int | None) -> int:
+    """``updates_per_epoch`` if it is a whole number >= 1, else InvalidInput that says what to give."""
+    if isinstance(updates_per_epoch, int) and not isinstance(updates_per_epoch, bool) and updates_per_epoch >= 1:
+        return updates_per_epoch
+    raise InvalidInput(
+        "the horizon is in epochs: give `updates_per_epoch`, the optimiser updates of one epoch, a whole number >= 1 "
+        f"(got {updates_per_epoch!r})",
+        field="updates_per_epoch",
+    )

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from ..errors import InvalidInput
 from ..frozen import Frozen, Positive, Real
 from .formula import FloatArray, Formula
-from .length import Length, LengthMark, listed, unequal, whole_updates, without_shares
+from .length import Length, LengthMark, listed, required_updates_per_epoch, unequal, whole_updates, without_shares
 from .warmup import WARMUPS
 
 if TYPE_CHECKING:
@@ -416,14 +416,3 @@ WIDER = (
     *("switch_to", "switch_at", "switch_factor", "switch_momentum"),
 )
 """The fields, in every family, that control more than one rate for all parameters."""
-
-
-def required_updates_per_epoch(updates_per_epoch: int | None) -> int:
-    """``updates_per_epoch`` if it is a whole number >= 1, else InvalidInput that says what to give."""
-    if isinstance(updates_per_epoch, int) and not isinstance(updates_per_epoch, bool) and updates_per_epoch >= 1:
-        return updates_per_epoch
-    raise InvalidInput(
-        "the horizon is in epochs: give `updates_per_epoch`, the optimiser updates of one epoch, a whole number >= 1 "
-        f"(got {updates_per_epoch!r})",
-        field="updates_per_epoch",
-    )
