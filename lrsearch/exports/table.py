@@ -46,5 +46,5 @@ def write_npy(schedule: Schedule, context: ExportContext) -> bytes:
     return file.getvalue()
 
 
-TABLE = ExportTarget("table", "CSV: update, lr", "text/csv", True, write_csv, MOMENTUM)
+TABLE = ExportTarget("table", "CSV: update, lr, and momentum where it moves", "text/csv", True, write_csv, MOMENTUM)
 NPY = ExportTarget("npy", "numpy file: the rate of every update, float64", "application/x-npy", True, write_npy)

@@ -1,13 +1,13 @@
 """Schedules: pure numpy, no framework, no input or output."""
 
 from .controls import OPTIMIZERS as SWITCHES
-from .controls import OWN, Column, controls, trimmed
+from .controls import OWN, WIDER, Column, controls, trimmed
 from .families import CLOSED_FORMS, FAMILIES, AnySchedule, Constant, Cosine, Exponential, Step
 from .formula import FloatArray, Formula
-from .length import Length, listed, share_of, unequal, whole_updates, without_shares
+from .length import Length, listed, required_updates_per_epoch, share_of, unequal, whole_updates, without_shares
 from .metric_driven import MetricDriven
 from .rescale import RULES, Rescaled, Rescaling, rescaled
-from .schedule import HORIZON, WIDER, Clock, History, Schedule, required_updates_per_epoch
+from .schedule import HORIZON, Clock, History, Schedule
 from .warmup import WARMUPS, WarmupShape
 
 __all__ = [

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
-from typing import get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import numpy as np
+from pydantic import Field
 
+from ..frozen import Real
 from .formula import FloatArray
 from .length import whole_updates
-from .schedule import History, Schedule, Switch
 
+if TYPE_CHECKING:
+    from .schedule import Clock, History, Schedule
+
+Momentum = Annotated[Real, Field(ge=0, lt=1)]
+Switch = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "ranger"]
+"""The optimisers that may take over; their places in this row are part of every key, so new ones go to its end."""
 OPTIMIZERS: tuple[str, ...] = get_args(Switch)
 """The optimisers that may take over; the n-th is number n + 1 in the column ``OPTIMIZER``."""
+WIDER = (
+    *("momentum_at_peak", "momentum_at_low", "layer_decay", "freeze"),
+    *("switch_to", "switch_at", "switch_factor", "switch_momentum"),
+)
+"""The fields, in every family, that control more than one rate for all parameters."""
 
 
 class Column(IntEnum):
@@ -33,6 +46,37 @@ class Column(IntEnum):
 OWN = -1.0
 DEFAULTS = np.array([0.0, OWN, 0.0, 1.0, 0.0])
 """What a row that ends earlier means; the rate is always there."""
+
+
+def wider(schedule: Schedule) -> tuple[str, ...]:
+    """The parameters in force that control more than one rate for all: momentum, depth groups, the optimiser."""
+    momentum = tuple(name for name in ("momentum_at_peak", "momentum_at_low") if getattr(schedule, name) is not None)
+    groups = ("layer_decay",) * (schedule.layer_decay != 1) + ("freeze",) * (schedule.freeze > 0)
+    switches = schedule.switch_to is not None and schedule.switch_at < schedule.horizon
+    return momentum + groups + ("switch_to",) * switches
+
+
+def switch_update(schedule: Schedule, clock: Clock) -> float:
+    """The first update of the second optimiser; infinite where there is none."""
+    unit = schedule.eval_every or 1
+    interval = schedule.eval_every or clock.updates_per_unit
+    first = max(1, whole_updates(schedule.switch_at / unit, 1)) * interval
+    return first if schedule.switch_to is not None and first < clock.horizon else math.inf
+
+
+def moved_momentum(schedule: Schedule, share: FloatArray, lowest: FloatArray) -> FloatArray:
+    """The momentum at a ``share`` of the peak rate, where ``lowest`` is the least share of that part.
+
+    The formula is ``Schedule.momentum``'s; one of the two momenta must be given. float64 of the shape of ``share``.
+    """
+    peak, low = schedule.momentum_at_peak, schedule.momentum_at_low
+    peak, low = low if peak is None else peak, peak if low is None else low
+    assert peak is not None
+    assert low is not None
+    room = 1 - lowest
+    risen = np.clip(np.where(room > 0, (share - lowest) / np.where(room > 0, room, 1.0), 1.0), 0.0, 1.0)
+    moved: FloatArray = low + (peak - low) * risen
+    return moved
 
 
 def controls(
@@ -57,7 +101,7 @@ def controls(
         rows[:, Column.MOMENTUM] = momentum
     rows[:, Column.LAYER_DECAY] = schedule.layer_decay
     rows[:, Column.FROZEN] = updates < whole_updates(schedule.freeze, clock.updates_per_unit)
-    switched = updates >= schedule.switch_update(clock)
+    switched = updates >= switch_update(schedule, clock)
     if schedule.switch_to is not None and switched.any():
         rows[switched, Column.OPTIMIZER] = OPTIMIZERS.index(schedule.switch_to) + 1
         rows[switched, Column.MOMENTUM] = schedule.switch_momentum or OWN

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from ..errors import InvalidInput
 from ..frozen import invalid_input
-from .schedule import HORIZON, Schedule, required_updates_per_epoch
+from .length import required_updates_per_epoch
+from .schedule import HORIZON, Schedule
 
 RULES: Mapping[str, Callable[[float], float]] = MappingProxyType({"linear": lambda ratio: ratio, "sqrt": math.sqrt})
 """How the rate follows the batch size, by name: its factor for a ratio of batch sizes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, Unpack, overload
@@ -14,6 +13,7 @@ from pydantic import Field, model_validator
 
 from ..errors import InvalidInput
 from ..frozen import Frozen, Positive, Real
+from .controls import Momentum, Switch, moved_momentum, switch_update, wider
 from .formula import FloatArray, Formula
 from .length import Length, LengthMark, listed, required_updates_per_epoch, unequal, whole_updates, without_shares
 from .warmup import WARMUPS
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from .rescale import Rescaling
 
 
-Momentum = Annotated[Real, Field(ge=0, lt=1)]
-Switch = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "ranger"]
-"""The optimisers that may take over; their places in this row are part of every key, so new ones go to its end."""
 History = Sequence[Mapping[str, float | None]]
 """What was measured at the end of each reporting interval so far, by metric; None and NaN: it was not finite."""
 
@@ -272,7 +269,7 @@ class Schedule(Frozen):
         u = np.atleast_1d(np.minimum(asked, clock.horizon))
         rate = self.initial_lr * self._shares(u, clock, history)
         if self.switch_to is not None:
-            rate = np.where(u < self.switch_update(clock), rate, rate * self.switch_factor)
+            rate = np.where(u < switch_update(self, clock), rate, rate * self.switch_factor)
         return rate.reshape(asked.shape) if asked.ndim else float(rate[0])
 
     def _shares(self, u: FloatArray, clock: Clock, history: History) -> FloatArray:
@@ -287,13 +284,6 @@ class Schedule(Frozen):
     def _ramp(self, u: FloatArray, warmup: float) -> FloatArray:
         """The share of the peak at updates ``u`` of a warm-up that lasts ``warmup`` updates."""
         return WARMUPS[self.warmup_shape].formula(u=u, W=float(warmup), s=self.warmup_start)
-
-    def switch_update(self, clock: Clock) -> float:
-        """The first update of the second optimiser; infinite where there is none."""
-        unit = self.eval_every or 1
-        interval = self.eval_every or clock.updates_per_unit
-        first = max(1, whole_updates(self.switch_at / unit, 1)) * interval
-        return first if self.switch_to is not None and first < clock.horizon else math.inf
 
     def momentum(
         self, update: ArrayLike, updates_per_epoch: int | None = None, *, history: History = ()
@@ -312,30 +302,18 @@ class Schedule(Frozen):
         Returns:
             float64 of the shape of ``update``.
         """
-        peak, low = self.momentum_at_peak, self.momentum_at_low
-        peak, low = low if peak is None else peak, peak if low is None else low
-        if peak is None or low is None:
+        if self.momentum_at_peak is None and self.momentum_at_low is None:
             return None
         clock = self.clock(updates_per_epoch)
         u = np.minimum(np.asarray(update, dtype=np.float64), clock.horizon)
         share = self._shares(np.atleast_1d(u), clock, history).reshape(u.shape)
-        lowest = self._lowest(u, clock)
-        room = 1 - lowest
-        risen = np.clip(np.where(room > 0, (share - lowest) / np.where(room > 0, room, 1.0), 1.0), 0.0, 1.0)
-        moved: FloatArray = low + (peak - low) * risen
-        return moved
-
-    def _lowest(self, u: FloatArray, clock: Clock) -> FloatArray:
-        """The lowest share of the peak in the part of the schedule that updates ``u`` belong to."""
-        return np.where(u < clock.warmup, self.warmup_start, self.final_factor)
+        lowest = np.where(u < clock.warmup, self.warmup_start, self.final_factor)
+        return moved_momentum(self, share, lowest)
 
     @property
     def wider(self) -> tuple[str, ...]:
         """The parameters in force that control more than one rate for all: momentum, depth groups, the optimiser."""
-        momentum = tuple(name for name in ("momentum_at_peak", "momentum_at_low") if getattr(self, name) is not None)
-        groups = ("layer_decay",) * (self.layer_decay != 1) + ("freeze",) * (self.freeze > 0)
-        switches = self.switch_to is not None and self.switch_at < self.horizon
-        return momentum + groups + ("switch_to",) * switches
+        return wider(self)
 
     def lr_table(self, updates_per_epoch: int | None = None, *, history: History = ()) -> FloatArray:
         """The rate of every update, shape (H,), float64: ``table[u] == lr(u)``.
@@ -411,8 +389,3 @@ class Schedule(Frozen):
 
 HORIZON = ("epochs", "updates", "eval_every")
 """The fields that say how long a schedule is, in every family."""
-WIDER = (
-    *("momentum_at_peak", "momentum_at_low", "layer_decay", "freeze"),
-    *("switch_to", "switch_at", "switch_factor", "switch_momentum"),
-)
-"""The fields, in every family, that control more than one rate for all parameters."""

@@ -228,7 +228,11 @@ def test_compare_in_this_process(cli: Cli, tmp_path: Path) -> None:
 def test_catalog_and_migrate(cli: Cli, tmp_path: Path) -> None:
     assert cli("db", "migrate", "--database", f"sqlite:///{tmp_path / 'new.db'}").code == 0
     assert (tmp_path / "new.db").exists()
-    assert "digits-mlp" in cli("catalog").out
+    listed = cli("catalog").out
+    assert "digits-mlp" in listed
+    families = listed[listed.index("\nfamilies\n") : listed.index("\nwarmups\n")]
+    assert families.count("initial_lr") == 1
+    assert families.count("decay_rate") > 1
     assert {"tasks", "families", "exports"} <= json.loads(cli("catalog", "--json").out).keys()
 
 

@@ -88,8 +88,19 @@ STUDIES = {
         ],
     ),
 }
-every_study = pytest.mark.parametrize("study", STUDIES)
 every_program = pytest.mark.parametrize("kind", PROGRAMS)
+
+
+def fast_for(**kinds):
+    """All studies with all programs; fast are the studies named (by their first word), with the program given."""
+    return pytest.mark.parametrize(
+        ("study", "kind"),
+        [
+            pytest.param(study, kind, marks=[] if kinds.get(study.split()[0]) == kind else pytest.mark.slow)
+            for study in STUDIES
+            for kind in PROGRAMS
+        ],
+    )
 
 
 def values(points):
@@ -133,8 +144,7 @@ def key_set(assignments, told):
     return keys
 
 
-@every_study
-@every_program
+@fast_for(plateau="lone", momentum="fused", switch="lone")
 def test_sharing_changes_no_bit_and_trains_what_is_distinct(small, trials, trained_by, study, kind):
     trained_by(kind)
     assignments = trials(study)
@@ -148,10 +158,9 @@ def test_sharing_changes_no_bit_and_trains_what_is_distinct(small, trials, train
         assert n_trained == len(key_set(assignments, told)) < EPOCHS * len(assignments)
 
 
-@every_study
-@every_program
-@pytest.mark.parametrize("n_steps", [4, 11])
-@pytest.mark.parametrize("closed", [True, False])
+@fast_for(adaptive="lone", layer="lone", switch="fused")
+@pytest.mark.parametrize("n_steps", [11, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("closed", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_killed_and_resumed_is_uninterrupted(small, trials, trained_by, study, kind, n_steps, closed):
     trained_by(kind)
     whole = small().train_all(trials(study))
@@ -170,8 +179,7 @@ def test_killed_and_resumed_is_uninterrupted(small, trials, trained_by, study, k
     assert not closed or n_trained < EPOCHS * len(resumed) - n_steps
 
 
-@every_study
-@every_program
+@fast_for(plateau="fused", layer="fused")
 def test_who_joins_at_epoch_7_has_the_values_it_has_alone(small, trials, trained_by, study, kind):
     trained_by(kind)
     first, *late = trials(study)
@@ -261,9 +269,18 @@ ROWS = {
 MOVING = {"sgd": {"momentum": 0.9, "nesterov": True}, "rmsprop": {"momentum": 0.9}, "adam": {"amsgrad": True}}
 
 
-@every_program
+WIDEST = {name: "groups" if name == "adagrad" else "all" for name in OPTIMIZERS}
+
+
 @pytest.mark.parametrize(
-    ("name", "rows"), [(name, rows) for name in OPTIMIZERS for rows in ROWS if name != "adagrad" or rows == "groups"]
+    ("name", "rows", "kind"),
+    [
+        pytest.param(name, rows, kind, marks=[] if rows == WIDEST[name] and kind == "fused" else pytest.mark.slow)
+        for name in OPTIMIZERS
+        for rows in ROWS
+        for kind in PROGRAMS
+        if name != "adagrad" or rows == "groups"
+    ],
 )
 def test_company_changes_no_bit(same, name, rows, kind):
     optimizer = {"name": name, **MOVING.get(name, {}), "weight_decay": 0.01}
