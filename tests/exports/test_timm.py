@@ -93,7 +93,7 @@ def test_the_scheduler_sets_the_rate_of_every_update(family, shape, schedules, d
 def test_train_py_s_arguments_set_the_rate_of_every_update(family, warmup, schedules, data):
     schedule, _ = data.draw(schedules(family, "linear", MAX_UPDATES))
     fields = schedule.model_dump() | {"updates": None, "eval_every": None, "warmup": warmup, "epochs": 9}
-    fields |= {name: max(1, round(fields[name])) for name in type(schedule).lengths() if name != "warmup"}
+    fields |= {name: max(1, round(fields[name])) for name in schedule.lengths() if name in fields and name != "warmup"}
     whole = Schedule.model_validate(fields | {"final_factor": 0 if family == "step" else fields["final_factor"]})
     names = executed(export(whole, "timm", updates_per_epoch=7).text)
     assert_agree(trained(names["ARGUMENTS"], 7), expected(whole, 7)[: -BEYOND - 1], FLOAT64)
