@@ -137,3 +137,19 @@ COMPARISONS: Examples = {
         },
     }
 }
+
+RANGE_TESTS: Examples = {
+    "digits": {
+        "summary": "Rates from 1e-5 to 10 for SGD",
+        "value": {
+            "name": "digits-range",
+            "task": "digits-mlp",
+            "train": {"optimizer": {"name": "sgd", "momentum": 0.9}},
+            "low": 1e-5,
+            "high": 10.0,
+            "updates": 200,
+            "batches_per_rate": 2,
+        },
+    },
+    "short": {"summary": "The task's own recipe", "value": {"task": "digits-mlp"}},
+}

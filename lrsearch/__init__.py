@@ -6,6 +6,7 @@ The names below load what they need when first used, so that ``import lrsearch``
     Client              the service's verbs over HTTP
     run                 a study in this process
     diagnose, Recorder  what a training's records show
+    range_test          which learning rates are good, for any training loop; torch_range_test for PyTorch's
     Task, Options, Data what your own task is made of
 """
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from .client import Client
     from .diagnosis import diagnose
     from .errors import Conflict, InvalidInput, LrsearchError, NotAllowed, NotFound, Unavailable
+    from .finder import range_test
     from .in_process import run
     from .schedules import Schedule
     from .study import StudySpec
     from .tasks.task import Data, Options, Task
     from .training.recorder import Recorder
+    from .training.torch_range_test import torch_range_test
 
 _HOMES = {
     "Client": "client",
@@ -39,7 +42,9 @@ _HOMES = {
     "Task": "tasks.task",
     "Unavailable": "errors",
     "diagnose": "diagnosis",
+    "range_test": "finder",
     "run": "in_process",
+    "torch_range_test": "training.torch_range_test",
 }
 
 __version__ = "0.1.0"
@@ -59,7 +64,9 @@ __all__ = [
     "Unavailable",
     "__version__",
     "diagnose",
+    "range_test",
     "run",
+    "torch_range_test",
 ]
 
 

@@ -125,11 +125,17 @@ def require_loop(spec: StudySpec, train: Train | None) -> None:
 
 def require_task(spec: StudySpec, tasks: Mapping[str, type[Task]]) -> None:
     """Somebody here must train it: nobody else will come. Raises InvalidInput that names the nearest task."""
-    if spec.external or spec.task in tasks:
+    if not spec.external:
+        require_known(spec.task, tasks)
+
+
+def require_known(task: str, tasks: Mapping[str, type[Task]]) -> None:
+    """As ``require_task``, for a task's name."""
+    if task in tasks:
         return
-    near = difflib.get_close_matches(spec.task, tasks, n=1)
+    near = difflib.get_close_matches(task, tasks, n=1)
     advice = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(sorted(tasks))}; add yours with --task"
-    raise InvalidInput(f"there is no task `{spec.task}` here; {advice}", field="task")
+    raise InvalidInput(f"there is no task `{task}` here; {advice}", field="task")
 
 
 @contextmanager

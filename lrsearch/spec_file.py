@@ -18,7 +18,7 @@ import yaml
 
 from .errors import InvalidInput, NotFound
 from .frozen import Frozen
-from .study import ComparisonSpec, StudySpec
+from .study import ComparisonSpec, RangeTestSpec, StudySpec
 
 MAX_BYTES = 1024 * 1024
 MAX_ALIASES = 100
@@ -241,6 +241,18 @@ def read_study(
         InvalidInput: with every broken law.
     """
     return _read(StudySpec, source, settings, name)
+
+
+def read_range_test(
+    source: str | Path | Mapping[str, Any] | RangeTestSpec, settings: Iterable[str] = (), *, name: str | None = None
+) -> RangeTestSpec:
+    """A range test's spec; as ``read_study``. Of a study's spec, its task, options and recipe are taken."""
+    data = dict(source) if isinstance(source, Mapping) else source
+    if not isinstance(data, RangeTestSpec | dict):
+        data = load(read_text(data))
+    if isinstance(data, dict) and "space" in data:
+        data = {name: value for name, value in data.items() if name in ("task", "options", "train")}
+    return _read(RangeTestSpec, data, settings, name)
 
 
 def read_comparison(

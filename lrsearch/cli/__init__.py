@@ -13,6 +13,7 @@ from . import (
     demo,
     diagnose,
     export,
+    range_test,
     run,
     serve,
     studies,
@@ -50,6 +51,7 @@ app.command("resume")(studies.resume)
 app.command("cancel")(studies.cancel)
 app.command("delete")(studies.delete)
 app.command("compare")(compare.compare)
+app.command("range-test")(range_test.range_test)
 app.command("catalog")(catalog.catalog)
 app.add_typer(database.app, name="db")
 

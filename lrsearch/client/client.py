@@ -22,6 +22,8 @@ from ..study import (
     LeaseRequest,
     Page,
     Point,
+    RangeTest,
+    RangeTestSpec,
     ReportAnswer,
     ReportRequest,
     Study,
@@ -244,6 +246,21 @@ class Client:
     def comparisons(self, *, limit: int = 50, cursor: str | None = None) -> Page[Comparison]:
         """Comparisons, newest first."""
         return self._get(Page[Comparison], "/v1/comparisons", limit=limit, cursor=cursor)
+
+    # range tests
+
+    def range_test(self, spec: RangeTestSpec | Mapping[str, Any], *, key: str | None = None) -> tuple[RangeTest, bool]:
+        """Store a range test, made by the first worker that offers its task; and whether it is new."""
+        body = _model(RangeTestSpec, spec).model_dump_json()
+        return self._create(RangeTest, "/v1/range-tests", body, key)
+
+    def range_test_named(self, name: str) -> RangeTest:
+        """One range test, with what it found once it is completed. Raises NotFound."""
+        return self._get(RangeTest, f"/v1/range-tests/{quote(name, safe='')}")
+
+    def range_tests(self, *, limit: int = 50, cursor: str | None = None) -> Page[RangeTest]:
+        """Range tests, newest first."""
+        return self._get(Page[RangeTest], "/v1/range-tests", limit=limit, cursor=cursor)
 
     # workers
 

@@ -13,7 +13,8 @@ from enum import IntEnum
 from ..store import Free, LeaseRow, Transaction
 from ..study import Outcome, Study, Trial
 from ..tasks.catalog import CATALOG
-from .studies import Studies, new_trial
+from .range_tests import RangeTests
+from .studies import new_trial
 
 AHEAD = 256
 """Trials drawn beyond those asked for, so that there is something to choose from, now and for the next worker."""
@@ -96,7 +97,7 @@ def deal(free: Sequence[Free], ranks: Mapping[str, Rank], share: Share, first: C
     return chosen + taken
 
 
-class Dealing(Studies):
+class Dealing(RangeTests):
     """Choosing what a lease is given."""
 
     def _choose(

@@ -6,10 +6,12 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
+from ..resolve import asks_for_range
 from ..store import Free, LeaseRow, Transaction
 from ..study import Assignment, Lease, LeaseRequest, Study, StudyState, Trial, Worker
 from ..tasks.catalog import CATALOG
 from .dealing import Dealing, recipe_text
+from .range_tests import recipe_mark
 from .standing import seeds_for
 
 LOST_TOO_OFTEN = "the workers that held it were lost {times} times; the last one was {worker}"
@@ -70,6 +72,8 @@ class Leases(Dealing):
         with self._writing() as tx:
             if tx.leases.find(lease) is None and not tx.leases.was(lease):
                 tx.leases.get(lease)
+            if (row := tx.leases.find(lease)) is not None:
+                self._let_go_range_test(tx, row, lost=False)
             self._end_lease(tx, lease, lost=lambda trial: False)
 
     def reap(self) -> None:
@@ -110,12 +114,14 @@ class Leases(Dealing):
 
     def _reap(self, tx: Transaction) -> None:
         for row in tx.leases.expired(tx.now()):
+            self._let_go_range_test(tx, row, lost=True)
             self._end_lease(tx, row.lease, lost=lambda trial: True)
 
     def _take_over(self, tx: Transaction, old: LeaseRow) -> list[tuple[str, int]]:
         """End a worker's earlier lease: it began anew, unless it only repeats a call that was just answered."""
         silent = tx.now() - (old.expires_at - timedelta(seconds=self.settings.lease_seconds))
         begun_anew = silent > timedelta(seconds=self.settings.heartbeat_seconds)
+        self._let_go_range_test(tx, old, lost=begun_anew)
         return self._end_lease(tx, old.lease, lost=lambda trial: begun_anew or trial.heard == trial.attempts)
 
     def _end_lease(self, tx: Transaction, lease: str, *, lost: Callable[[Trial], bool]) -> list[tuple[str, int]]:
@@ -164,6 +170,8 @@ class Leases(Dealing):
         Returns:
             The assignments, and the recipe that they and all the others share.
         """
+        if wanted > 0 and not recipe and (sweep := self._hand_out_range_test(tx, row)) is not None:
+            return [sweep], recipe_mark(sweep)
         assignments: list[Assignment] = []
         names = tx.studies.open_names(only=row.only_study) if wanted > 0 else []
         taken_over = [name for name, _ in first if name in names]
@@ -190,6 +198,8 @@ class Leases(Dealing):
             if row.only_study != name:
                 return None
         elif study.spec.task not in (CATALOG if row.tasks is None else row.tasks):
+            return None
+        if asks_for_range(study.spec):
             return None
         if not study.resolved and self._offer(tx, study.spec.task) is not None:
             study = self._resolve_late(tx, study)

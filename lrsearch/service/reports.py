@@ -56,8 +56,12 @@ class Reports(Leases):
                 raise NotFound("there is no such lease")
             directives: list[Directive] = []
             rejected: list[Rejected] = []
+            sweep = self._held_range_test(tx, row)
             for name, reports in rounds(request.reports):
-                told, refused = self._take(tx, lease, name, reports)
+                if sweep is not None and name == sweep.name:
+                    told, refused = self._take_range_test(tx, sweep, list(reports))
+                else:
+                    told, refused = self._take(tx, lease, name, reports)
                 directives += told
                 rejected += refused
             numbers: dict[str, list[int]] = {}
@@ -72,15 +76,19 @@ class Reports(Leases):
             directives += self._rung_directives(tx, kept, reported)
             hold = row.hold if request.hold is None else request.hold
             busy = [trial for trial in kept if trial.state != "waiting"]
+            repeated, stop = self._sweep_again(tx, row, sweep)
+            directives += stop
             holds = tx.trials.holds(lease)
-            fresh, recipe = self._hand_out(tx, row, hold - len(busy), recipe=row.recipe if holds else "")
+            fresh, recipe = self._hand_out(
+                tx, row, 0 if repeated else hold - len(busy), recipe=row.recipe if holds or repeated else ""
+            )
             if holds and not (busy or fresh):
                 fresh, recipe, parted = self._change_recipe(tx, row, hold)
                 directives += parted
             row = self._renewed(tx, row, hold, recipe)
             return ReportAnswer(
                 expires_at=row.expires_at,
-                assignments=(*self._unheard(tx, kept), *fresh),
+                assignments=(*repeated, *self._unheard(tx, kept), *fresh),
                 directives=tuple(directives),
                 rejected=tuple(rejected),
                 study_state=self._state_of(tx, row),

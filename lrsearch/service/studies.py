@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import Conflict, InvalidInput
-from ..resolve import resolve, updates_per_epoch
+from ..resolve import asks_for_range, resolve, updates_per_epoch, with_range
 from ..space import Space
 from ..store import Transaction
-from ..study import ENDED, Page, Study, StudyPatch, StudySpec, Trial
+from ..study import ENDED, Page, Range, Study, StudyPatch, StudySpec, Trial
 from ..trajectory import Plan, first_key
 from .ground import Ground, differing
 from .standing import Standing
 
 MAX_KEYED = 1_000_000
 """Schedules of more updates get no plan key: computing one would hold up everybody."""
+RANGE_FIRST = "a range test comes first, for `initial_lr: auto`"
 NOBODY_OFFERS = "no worker has offered the task `{task}` yet; the study starts when one does"
 
 
@@ -54,7 +55,9 @@ class Studies(Standing, Ground):
             return
         if found.resolved:
             offer = None if spec.external else self._offer(tx, spec.task)
-            differ = differing(found.spec.model_dump(mode="json"), resolve(spec, offer).model_dump(mode="json"))
+            found_range = found.spec.space.declarations.get("initial_lr")
+            same = with_range(spec, found_range) if isinstance(found_range, Range) else spec
+            differ = differing(found.spec.model_dump(mode="json"), resolve(same, offer).model_dump(mode="json"))
             # a budget that was raised later is no other study
             differ = [path for path in differ if not path.startswith(("budget.", "labels"))] if differ else []
         if differ:
@@ -77,9 +80,12 @@ class Studies(Standing, Ground):
         offer = None if spec.external else self._offer(tx, spec.task)
         known = spec.external or offer is not None
         if known:
-            resolved = resolve(spec, offer)
+            resolved = resolve(with_range(spec), offer)
             updates = updates_per_epoch(resolved, offer)
             space = Space(resolved, updates)
+        if known and asks_for_range(spec):
+            study, baselines = study.model_copy(update={"warnings": (RANGE_FIRST,)}), []
+        elif known:
             study = study.model_copy(update={"spec": resolved, "updates_per_epoch": updates, "resolved": True})
             baselines = baseline_trials(study, space)
         else:

@@ -70,6 +70,22 @@ class StudyColumns(TypedColumns):
 STUDIES = Table("studies", METADATA, StudyColumns, Index(None, "state"))
 
 
+class RangeTestColumns(TypedColumns):
+    """A range test; ``rest``: spec, result, warnings, error, attempts, worker, started_at, finished_at."""
+
+    id: Named[int] = Column(RowId, primary_key=True)
+    name: Named[str] = Column(Text, unique=True)
+    owner: Named[str] = Column(Text)
+    state: Named[str] = Column(Text)
+    study: Named[str | None] = Column(Text, ForeignKey(STUDIES.c.name, ondelete="CASCADE"), index=True)
+    lease: Named[str | None] = Column(Text)
+    created_at: Named[datetime] = Column(Moment)
+    rest: Named[str] = Column(Text)
+
+
+RANGE_TESTS = Table("range_tests", METADATA, RangeTestColumns, Index(None, "state"))
+
+
 class LabelColumns(TypedColumns):
     """A study's labels once more, to filter by. Not indexed by key: keys are longer than Postgres' index takes."""
 

@@ -12,6 +12,7 @@ from .comparisons import Comparisons
 from .leases import Leases
 from .offers import Offers
 from .points import Points
+from .range_tests import RangeTests
 from .studies import Studies
 from .trained import Trained
 from .trials import Trials
@@ -32,6 +33,7 @@ class Transaction:
         self.workers = Workers(connection, self.now)
         self.offers = Offers(connection, self.now)
         self.comparisons = Comparisons(connection, self.now)
+        self.range_tests = RangeTests(connection, self.now)
         self.answers = Answers(connection, self.now)
 
     def now(self) -> datetime:

@@ -20,6 +20,13 @@ from .lease import (
 )
 from .optimizers import OPTIMIZERS, Adagrad, Adam, AdamW, AnyOptimizer, OptimizerSpec, Ranger, Rmsprop, Sgd
 from .pruners import AshaPruner, HyperbandPruner, MedianPruner, NoPruner, RungPruner
+from .range_test import (
+    RangeTest,
+    RangeTestResult,
+    RangeTestSpec,
+    SweepLosses,
+    SweepSpec,
+)
 from .space import Fixed, Range, SpaceSpec
 from .spec import (
     EXTERNAL,
@@ -65,8 +72,9 @@ __all__ = [
     "ComparisonSpec", "Confirm", "Confirmed", "Curve", "Diagnosis", "Diagnostics", "Direction", "Directive",
     "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed", "FreeJson", "HyperbandPruner", "LayerSigns",
     "LayerState", "Lease", "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective",
-    "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point", "Progress", "Purpose", "Range", "Ranger",
-    "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result", "Rmsprop", "RungPruner", "SamplerSpec", "Seconds",
-    "Sgd", "SpaceSpec", "Stop", "Study", "StudyPatch", "StudySpec", "StudyState", "TaskDefaults", "TaskOffer", "Text",
-    "TrainSpec", "Trial", "TrialRequest", "TrialState", "Verdict", "Watch", "Worker", "now", "read_spec",
+    "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point", "Progress", "Purpose", "Range", "RangeTest",
+    "RangeTestResult", "RangeTestSpec", "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result",
+    "Rmsprop", "RungPruner", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study", "StudyPatch", "StudySpec",
+    "StudyState", "SweepLosses", "SweepSpec", "TaskDefaults", "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest",
+    "TrialState", "Verdict", "Watch", "Worker", "now", "read_spec",
 ]  # fmt: skip

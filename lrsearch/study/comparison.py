@@ -35,6 +35,8 @@ class ComparisonSpec(Frozen):
             raise ValueError(f"arms have different names (got {', '.join(names)})")
         if self.spec.external:
             raise ValueError("a comparison trains by itself: task external cannot be compared")
+        if self.spec.space.declarations.get("initial_lr") == "auto":
+            raise ValueError("arms search one space: give `initial_lr` a range (a range test finds one), not auto")
         return self
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ..frozen import Frozen, Natural, Positive, Real
 from ..schedules import AnySchedule
+from .range_test import SweepLosses, SweepSpec
 from .spec import BatchSize, Direction
 from .stop import Stop
 from .text import FreeJson, Name, Text
@@ -82,6 +83,8 @@ class Assignment(Frozen):
     params: FreeJson = {}
     until_epoch: Positive
     """Reporting intervals to train, counted from the start."""
+    sweep: Annotated[SweepSpec | None, Absent] = None
+    """The rates of a range test; `schedule` then only says how many updates it has."""
     stop: Annotated[Stop | None, Absent] = None
     """When to end earlier; a worker that does not know it is told to stop."""
 
@@ -112,6 +115,8 @@ class Result(Frozen):
     """External trials only: the objective itself."""
     diverged_at: Divergence | None = None
     checkpoint: Annotated[Checkpoint | None, Absent] = None
+    sweep: Annotated[SweepLosses | None, Absent] = None
+    """Completed range tests only: what was measured."""
 
 
 class Report(Frozen):

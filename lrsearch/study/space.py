@@ -20,6 +20,7 @@ from ..frozen import Flag, Frozen, Positive, Real, refuse_unknown
 from ..schedules import FAMILIES
 from ..synonyms import nearest_family
 from ..union import UNTAGGED, either
+from .text import Text
 
 MAX_CHOICES = 1000
 MAX_PARAMETERS = 64
@@ -39,6 +40,8 @@ class Range(Frozen):
     log: Flag = False
     num: Annotated[Positive, Field(ge=2, le=MAX_CHOICES)] | None = None
     step: Annotated[Real, Field(gt=0)] | None = None
+    source: Text | None = None
+    """Where the range came from, for people to read: the range test that `auto` stood for."""
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:

@@ -130,6 +130,11 @@ class StudySpec(Frozen):
                 f"(got {self.pruner.min_epochs} of {self.intervals} reporting intervals)"
             )
         if self.task == EXTERNAL:
+            if self.space.declarations.get("initial_lr") == "auto":
+                raise ValueError(
+                    "`initial_lr: auto` is refused for task external: call lrsearch.range_test with your own update, "
+                    "and write down the range that it suggests"
+                )
             if self.train is not None:
                 raise ValueError("`train` is refused for task external: your own loop owns it")
             if self.objective.metric is None or self.objective.direction is None:

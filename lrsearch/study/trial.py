@@ -21,8 +21,9 @@ StudyState = Literal["queued", "running", "paused", "completed", "failed", "canc
 ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 """The states of a study that is over."""
 Origin = Literal["sampler", "baseline", "enqueued", "imported"]
-Purpose = Literal["trial", "confirm", "test"]
-"""Why a trial is trained: for its value, to confirm it on fresh seeds, or to measure the winner's test metrics."""
+Purpose = Literal["trial", "confirm", "test", "range_test"]
+"""Why something is trained: for a trial's value, to confirm it on fresh seeds, to measure the winner's test metrics;
+or, no trial at all, to see which rates are good."""
 
 
 Absent = Field(exclude_if=lambda value: value is None)

@@ -89,25 +89,28 @@ class Groups:
             TrainingFailed: this worker has no such task, or the recipe is not whole.
             Exception: whatever the task's own code raises.
         """
-        recipe = dict(assignment.recipe)
-        name, options = recipe.pop("task", None), recipe.pop("options", {})
-        if name not in self._tasks:
-            raise TrainingFailed(f"this worker has no task `{name}`; it has: {', '.join(self._tasks)}")
-        task = self._tasks[str(name)]
-        written = f"{id(task)} {json.dumps(assignment.recipe, sort_keys=True)}"
-        workload = self._workload(task, options)
+        workload, train = self.setting(assignment)
+        written = f"{id(type(workload.task))} {json.dumps(assignment.recipe, sort_keys=True)}"
         groups = {}
         for seed in assignment.seeds:
             group = self._groups.get(f"{written} {seed}")
             if group is None:
-                train = TrainSpec.read(recipe)
-                if train.optimizer is None or train.batch_size is None:
-                    raise TrainingFailed("a recipe names its optimizer and its batch_size")
                 group = Group(workload, train, assignment.recipe, seed, self._device)
                 group.lanes = min(group.lanes, self._lanes or group.lanes)
                 self._groups[f"{written} {seed}"] = group
             groups[seed] = group
         return groups
+
+    def setting(self, assignment: Assignment) -> tuple[Workload, TrainSpec]:
+        """An assignment's task with its data, and the rest of its recipe; raises as ``of``."""
+        recipe = dict(assignment.recipe)
+        name, options = recipe.pop("task", None), recipe.pop("options", {})
+        if name not in self._tasks:
+            raise TrainingFailed(f"this worker has no task `{name}`; it has: {', '.join(self._tasks)}")
+        train = TrainSpec.read(recipe)
+        if train.optimizer is None or train.batch_size is None:
+            raise TrainingFailed("a recipe names its optimizer and its batch_size")
+        return self._workload(self._tasks[str(name)], options), train
 
     def _workload(self, task: type[Task], options: Any) -> Workload:
         key = f"{task.name} {id(task)} {json.dumps(options, sort_keys=True)}"

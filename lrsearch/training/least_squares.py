@@ -79,6 +79,13 @@ class LeastSquaresProgram:
             for lane in range(self.n_lanes)
         ]
 
+    def losses(self, rates: FloatArray) -> FloatArray:
+        """Train every lane for some updates; the loss before each, rates and losses of shape (lanes, updates)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            losses, _ = self._trained(rates)
+        self._update += rates.shape[1]
+        return losses[:, :-1]
+
     def _trained(self, rates: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Advance ``z``; the losses before every update and after the last, and the gradient norms: a row a lane."""
         n_updates, eigenvalues = rates.shape[1], self._eigenvalues

@@ -85,6 +85,13 @@ class TorchProgram:
             for lane, own in zip(self._lanes, rates, strict=True):
                 self._trained(lane, own[:, None], reseed)
 
+    def losses(self, rates: FloatArray) -> FloatArray:
+        """Train every lane for some updates; the loss before each, rates and losses of shape (lanes, updates)."""
+        with pinned(self._setting.device) as reseed:
+            lanes = zip(self._lanes, rates, strict=True)
+            trained = [self._trained(lane, own[:, None], reseed) for lane, own in lanes]
+            return np.concatenate([interval.numbers(1)["loss"] for interval in trained])
+
     def _run(self, lane: TorchLane, epoch: int, controls: FloatArray) -> EpochRecord:
         began = time.perf_counter()
         first = lane.update

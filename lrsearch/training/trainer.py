@@ -18,6 +18,7 @@ from .held import Held
 from .phase import Phase
 from .prefixes import Prefix, PrefixStore
 from .run import Run
+from .task_range_test import sweep_task
 from .waiting import Waiting
 
 LIVE_PROGRAMS = 4
@@ -63,6 +64,7 @@ class Trainer:
         self.note: str | None = None
         self._prefixes = prefixes
         self._groups = Groups(tasks, device, lanes)
+        self._device = device
         self._held: dict[Attempt, Held] = {}
         self._waiting = Waiting()
         self._cohorts: deque[Cohort] = deque()
@@ -70,6 +72,7 @@ class Trainer:
         self._live_programs = LIVE_PROGRAMS
         self._need_told_at = time.monotonic()
         self._news: list[News] = []
+        self._range_tests: list[Assignment] = []
 
     @property
     def hold(self) -> int:
@@ -79,10 +82,13 @@ class Trainer:
     @property
     def busy(self) -> bool:
         """Whether ``step`` has something to do."""
-        return bool(self._news or len(self._waiting) or self._cohorts)
+        return bool(self._news or self._range_tests or len(self._waiting) or self._cohorts)
 
     def add(self, assignment: Assignment) -> None:
         """Hold an assignment. What is wrong with it is told by the next ``step``."""
+        if assignment.purpose == "range_test":
+            self._range_tests.append(assignment)
+            return
         if assignment.key in self._held:
             return
         try:
@@ -100,6 +106,7 @@ class Trainer:
 
     def drop(self, attempt: Attempt) -> None:
         """Hold an assignment no longer, and tell nothing more of it; how far it came is stored."""
+        self._range_tests = [assignment for assignment in self._range_tests if assignment.key != attempt]
         held = self._held.pop(attempt, None)
         for run in held.runs if held is not None else ():
             self._waiting.remove(run)
@@ -118,13 +125,15 @@ class Trainer:
                 self._waiting.add(run)
 
     def step(self) -> list[News]:
-        """Train one epoch of one cohort; what there is to tell since the last call.
+        """Train one epoch of one cohort, or all of a range test; what there is to tell since the last call.
 
         Points come epoch by epoch, all seeds of a trial before the next epoch: those trained here, and those taken
         from elsewhere (``shared``) that were not reported before; of a ``test`` only the last epoch, with the
         ``test_*`` metrics. An epoch trained for several trials is ``shared`` for all but the first of them. The
         result comes after the last point: completed, diverged or failed.
         """
+        if self._range_tests:
+            self._news.append(self._range_test(self._range_tests.pop(0)))
         touched = {run.attempt for run in self._begin()}
         if self._cohorts:
             touched |= {run.attempt for run in self._train(self._cohorts.popleft())}
@@ -147,6 +156,17 @@ class Trainer:
         self._cohorts.clear()
         self._waiting = Waiting()
         self._held.clear()
+
+    def _range_test(self, assignment: Assignment) -> News:
+        """A range test from beginning to end, on a model of its own."""
+        assert assignment.sweep is not None
+        try:
+            with user_errors():
+                workload, train = self._groups.setting(assignment)
+                losses = sweep_task(workload, train, assignment.seeds[0], assignment.sweep, self._device)
+        except (TrainingFailed, OutOfMemory) as failure:
+            return assignment.key, Result(state="failed", error=str(failure))
+        return assignment.key, Result(state="completed", sweep=losses)
 
     def _tell_need(self) -> None:
         """Let the store keep what waiting and parked runs will begin at."""

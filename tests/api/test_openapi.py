@@ -34,6 +34,7 @@ CALLS = {
     ("get", "/v1/studies/{name}/trials/{trial}/diagnosis"),
     ("get", "/v1/studies/{name}/trials/{trial}/checkpoint"), ("get", "/v1/studies/{name}/best"),
     ("post", "/v1/comparisons"), ("get", "/v1/comparisons"), ("get", "/v1/comparisons/{name}"), ("post", "/v1/leases"),
+    ("post", "/v1/range-tests"), ("get", "/v1/range-tests"), ("get", "/v1/range-tests/{name}"),
     ("post", "/v1/leases/{lease}/reports"), ("delete", "/v1/leases/{lease}"), ("get", "/v1/catalog"),
     ("get", "/v1/workers"), ("get", "/livez"), ("get", "/readyz"),
 }  # fmt: skip

@@ -25,6 +25,20 @@ COMPARISON: dict[str, Any] = {
 }
 
 
+def test_range_tests(http) -> None:
+    body = {"name": "rates", "task": "digits-mlp", "low": 1e-5}
+    created = http.post("/v1/range-tests", json=body)
+    assert created.status_code == 201
+    assert created.headers["location"] == "/v1/range-tests/rates"
+    assert created.json()["spec"]["high"] == 10.0
+    assert http.post("/v1/range-tests", json=body).status_code == 200
+    assert http.post("/v1/range-tests", json=body | {"low": 1e-4}).status_code == 409
+    assert http.post("/v1/range-tests", json=body | {"high": 1e-6}).status_code == 422
+    assert http.get("/v1/range-tests/rates").json() == created.json()
+    assert http.get("/v1/range-tests").json() == {"items": [created.json()], "next": None}
+    assert http.get("/v1/range-tests/nobody").status_code == 404
+
+
 def test_comparisons(http) -> None:
     created = http.post("/v1/comparisons", json=COMPARISON)
     assert created.status_code == 201, created.text

@@ -90,6 +90,23 @@ def upgrade() -> None:
     op.create_index("ix_studies_state", "studies", ["state"])
 
     op.create_table(
+        "range_tests",
+        sa.Column("id", row_id, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("study", sa.Text(), nullable=True),
+        sa.Column("lease", sa.Text(), nullable=True),
+        sa.Column("created_at", moment, nullable=False),
+        sa.Column("rest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_range_tests"),
+        sa.UniqueConstraint("name", name="uq_range_tests_name"),
+        sa.ForeignKeyConstraint(["study"], ["studies.name"], name="fk_range_tests_study", ondelete="CASCADE"),
+    )
+    op.create_index("ix_range_tests_state", "range_tests", ["state"])
+    op.create_index("ix_range_tests_study", "range_tests", ["study"])
+
+    op.create_table(
         "labels",
         sa.Column("study", sa.Text(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
@@ -184,6 +201,7 @@ def downgrade() -> None:
         "points",
         "trials",
         "labels",
+        "range_tests",
         "studies",
         "comparisons",
         "leases",
