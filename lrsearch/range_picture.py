@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def paint(result: RangeTestResult, path: Path, *, title: str = "") -> None:
     for name, rate in result.suggestions.items():
         if rate is not None:
             height = np.interp(np.log(rate), np.log(lr), np.nan_to_num(smoothed, nan=0.0))
-            style = {"marker": MARKS.get(name, "*"), "color": "tab:orange", "markeredgecolor": "black"}
+            style: dict[str, Any] = {"marker": MARKS.get(name, "*"), "color": "tab:orange", "markeredgecolor": "black"}
             axes.plot(rate, height, linestyle="none", markersize=8, zorder=4, label=f"{name} {rate:.2g}", **style)
     if result.suggested is not None:
         label = f"suggested {result.suggested:.2g}"

@@ -247,11 +247,13 @@ def read_range_test(
     source: str | Path | Mapping[str, Any] | RangeTestSpec, settings: Iterable[str] = (), *, name: str | None = None
 ) -> RangeTestSpec:
     """A range test's spec; as ``read_study``. Of a study's spec, its task, options and recipe are taken."""
-    data = dict(source) if isinstance(source, Mapping) else source
-    if not isinstance(data, RangeTestSpec | dict):
-        data = load(read_text(data))
-    if isinstance(data, dict) and "space" in data:
-        data = {name: value for name, value in data.items() if name in ("task", "options", "train")}
+    if isinstance(source, RangeTestSpec):
+        return _read(RangeTestSpec, source, settings, name)
+    data = source if isinstance(source, Mapping) else load(read_text(source))
+    if not isinstance(data, Mapping):
+        raise InvalidInput(f"a spec is a mapping of fields (got {type(data).__name__})")
+    if "space" in data:
+        data = {field: data[field] for field in ("task", "options", "train") if field in data}
     return _read(RangeTestSpec, data, settings, name)
 
 

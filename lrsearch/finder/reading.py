@@ -12,6 +12,8 @@ from .rules import RULES
 
 SMOOTHING = 0.02
 """Standard deviation of the smoothing window, as a share of the rates tried."""
+SAFE = 3.0
+"""An edge over this is a reading of a good rate."""
 LOST = 0.5
 """Training is lost where the loss has risen again by this share of its fall, and does not come back."""
 RISEN = 0.9
@@ -48,8 +50,8 @@ def smooth(loss: FloatArray, share: float = SMOOTHING) -> FloatArray:
 def read(losses: SweepLosses, smoothing: float = SMOOTHING) -> RangeTestResult:
     """The suggestions of every rule, their spread, the edge, and a range for ``initial_lr``.
 
-    The suggested rate is the middle, in the logarithm, between the rate that has brought half of the loss's fall and
-    the rate of its lowest point: on the steep side of the valley, below the edge. It is never above half of the edge.
+    The suggested rate is the geometric mean of three readings: the rate that has brought half of the loss's fall, the
+    rate of its lowest point, and a third of the edge where there is one. It is never above half of the edge.
 
     Args:
         losses: what a sweep measured.
@@ -75,7 +77,8 @@ def read(losses: SweepLosses, smoothing: float = SMOOTHING) -> RangeTestResult:
         return _result(losses, smoothed, {}, edge=edge)
     lowest = int(smoothed.argmin())
     halfway = int(np.flatnonzero(smoothed[: lowest + 1] <= smoothed[0] - fall / 2)[0])
-    suggested = math.sqrt(rates[halfway] * rates[lowest])
+    readings = [rates[halfway], rates[lowest], *([edge / SAFE] if edge is not None else [])]
+    suggested = float(np.exp(np.mean(np.log(readings))))
     if edge is not None:
         suggested = min(suggested, edge / 2)
     return _result(losses, smoothed, found, suggested=suggested, edge=edge, clear=clear)
