@@ -15,6 +15,7 @@ TAGS = [
     {"name": "studies", "description": "What is searched, and where it stands."},
     {"name": "trials", "description": "One schedule each, and what came of it; the best as code."},
     {"name": "comparisons", "description": "Samplers against each other at equal budget."},
+    {"name": "range tests", "description": "Which learning rates are good: short trainings with rising rates."},
     {"name": "leases", "description": "How work travels to workers and results travel back."},
     {"name": "workers", "description": "Who is there, and doing what."},
     {"name": "catalog", "description": "Everything a spec may name."},
