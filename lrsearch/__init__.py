@@ -5,6 +5,7 @@ The names below load what they need when first used, so that ``import lrsearch``
     Schedule            a schedule of any family: lr_table(), to_torch()
     Client              the service's verbs over HTTP
     run                 a study in this process
+    import_schedule     a torch scheduler, a transformers or timm config as a Schedule
     diagnose, Recorder  what a training's records show
     range_test          which learning rates are good, for any training loop; torch_range_test for PyTorch's
     Task, Options, Data what your own task is made of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .diagnosis import diagnose
     from .errors import Conflict, InvalidInput, LrsearchError, NotAllowed, NotFound, Unavailable
     from .finder import range_test
+    from .imports import import_schedule
     from .in_process import run
     from .schedules import Schedule
     from .study import StudySpec
@@ -42,6 +44,7 @@ _HOMES = {
     "Task": "tasks.task",
     "Unavailable": "errors",
     "diagnose": "diagnosis",
+    "import_schedule": "imports",
     "range_test": "finder",
     "run": "in_process",
     "torch_range_test": "training.torch_range_test",
@@ -64,6 +67,7 @@ __all__ = [
     "Unavailable",
     "__version__",
     "diagnose",
+    "import_schedule",
     "range_test",
     "run",
     "torch_range_test",

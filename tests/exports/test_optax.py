@@ -92,3 +92,14 @@ def test_more_updates_than_int32_counts_are_refused():
     endless = Schedule.model_validate({"family": "constant", "initial_lr": 0.1, "updates": 2**31, "eval_every": 10})
     with pytest.raises(InvalidInput, match="2,147,483,648"):
         export(endless, "optax")
+
+
+@pytest.mark.parametrize("envelope", ["step", "exponential"])
+@pytest.mark.parametrize("rise", [0.01, 0.99])
+def test_a_narrow_triangle_keeps_its_digits(rise, envelope):
+    told = {"cycle": 700, "rise": rise, "envelope": envelope, "peak_decay": 0.7, "updates": 3000, "eval_every": 100}
+    schedule = Schedule.model_validate({"family": "cyclic", "initial_lr": 0.1, **told})
+    updates = np.arange(3001)
+    assert_agree(
+        rates_at(executed(export(schedule, "optax").text)["learning_rate"], updates), schedule.lr(updates), FLOAT32
+    )

@@ -113,14 +113,14 @@ class Cyclic(Schedule):
     SHAPES: ClassVar[Mapping[str, Formula]] = MappingProxyType(
         {
             "step": Formula(
-                "n = floor(v / cycle); x = (v - n * cycle) / cycle; fall = 1 - rise; "
-                "final_factor + (1 - final_factor) * peak_decay ** where(x < fall, n, n + 1)"
-                " * maximum(1 - x / fall, (x - fall) / rise)"
+                "n = floor(v / cycle); i = v - n * cycle; fall = (1 - rise) * cycle; "
+                "final_factor + (1 - final_factor) * peak_decay ** where(i < fall, n, n + 1)"
+                " * maximum(1 - i / fall, 1 - (cycle - i) / (rise * cycle))"
             ),
             "exponential": Formula(
-                "n = floor(v / cycle); x = (v - n * cycle) / cycle; fall = 1 - rise; "
+                "n = floor(v / cycle); i = v - n * cycle; fall = (1 - rise) * cycle; "
                 "final_factor + (1 - final_factor) * peak_decay ** (v / cycle)"
-                " * maximum(1 - x / fall, (x - fall) / rise)"
+                " * maximum(1 - i / fall, 1 - (cycle - i) / (rise * cycle))"
             ),
         }
     )
