@@ -136,12 +136,13 @@ class Worker:
         idle_since = time.monotonic()
         while not self._over():
             try:
+                was_busy = self._trainer.busy
                 for order in self._ledger.orders():
                     order(self._trainer)
+                if not was_busy:
+                    idle_since = time.monotonic()  # after the orders: the first one of a recipe takes its time
                 self._ledger.update_seconds, self._ledger.note = self._trainer.update_seconds, self._trainer.note
                 self._want(self._trainer.hold)
-                if not self._trainer.busy:
-                    idle_since = time.monotonic()
                 if self._may_step(idle_since):
                     news = self._trainer.step()
                     self._log(news)
