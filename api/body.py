@@ -38,7 +38,7 @@ def parse(raw: bytes) -> Any:
             f"the body is not valid JSON (UTF-8, finite numbers, at most {MAX_DEPTH} deep): {error}"
         ) from None
     n_keys = _check(value, texts=_CONTROL_ESCAPE.search(raw) is not None)
-    if n_keys != sum(1 for _ in _KEY.finditer(raw)):
+    if n_keys != len(_KEY.findall(raw)):
         json.loads(raw, object_pairs_hook=_unique)
     return value
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,14 +53,12 @@ def first_key(recipe: Mapping[str, Any], seed: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def next_key(key: str, interval_controls: FloatArray) -> str:
-    """The key one interval further."""
-    return _link(bytes.fromhex(key), interval_controls).hex()
+def _written(controls: FloatArray) -> bytes:
+    return b"(%d, %d)%b" % (*controls.shape, controls.astype("<f8", copy=False).tobytes())
 
 
-def _link(before: bytes, controls: FloatArray) -> bytes:
-    written = controls.astype("<f8", copy=False).tobytes()
-    return hashlib.blake2b(b"%b(%d, %d)%b" % (before, *controls.shape, written), digest_size=16).digest()
+def _link(before: bytes, written: bytes) -> bytes:
+    return hashlib.blake2b(before + written, digest_size=16).digest()
 
 
 class Plan:
@@ -119,10 +117,30 @@ class Plan:
         A metric-driven schedule has as many as ``history`` foresees.
         """
         n_epochs = min(self.n_epochs if n_epochs is None else n_epochs, self.foreseen(history))
-        digests = [bytes.fromhex(start)]
-        for epoch in range(1, n_epochs + 1):
-            digests.append(_link(digests[-1], self.controls(epoch, history)))
-        return [digest.hex() for digest in digests]
+        return [start, *self.chain(start, 1, n_epochs + 1, history)]
+
+    def chain(self, before: str, first: int, end: int, history: History = ()) -> list[str]:
+        """The keys after intervals ``first``, ..., ``end - 1``, the first of which begins at the key ``before``."""
+        digest, digests = bytes.fromhex(before), []
+        simple = not (self.schedule.METRIC_DRIVEN or self.schedule.wider)
+        for written in self._simple(first, end) if simple else self._any(first, end, history):
+            digest = _link(digest, written)
+            digests.append(digest.hex())
+        return digests
+
+    def _any(self, first: int, end: int, history: History) -> Iterator[bytes]:
+        for epoch in range(first, end):
+            yield _written(self.controls(epoch, history))
+
+    def _simple(self, first: int, end: int) -> Iterator[bytes]:
+        """The same where there is one column only and nothing to measure: cut from a block's bytes, as many want it."""
+        size = self._interval * 8
+        for number in range((first - 1) // self._at_once, (end - 2) // self._at_once + 1):
+            written = self._rows(number).astype("<f8", copy=False).tobytes()
+            start = number * self._at_once + 1
+            for epoch in range(max(first, start), min(end, start + self._at_once)):
+                piece = written[(epoch - start) * size : (epoch - start + 1) * size]
+                yield b"(%d, 1)%b" % (len(piece) // 8, piece)
 
 
 def plan_key(recipe: Mapping[str, Any], seed: int, schedule: Schedule, updates_per_epoch: int | None) -> str | None:
@@ -164,7 +182,6 @@ __all__ = [
     "first_key",
     "interval_bounds",
     "n_intervals",
-    "next_key",
     "plan_key",
     "rounded",
     "updates_per_epoch_of",

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from ..errors import InvalidInput
 from ..schedules import FloatArray
 from ..study import Assignment
-from ..trajectory import next_key
 from .group import Group
 from .phase import Phase
 from .plan import Plan
@@ -100,10 +99,13 @@ class Run:
             foreseen = min(self.until, self.plan.foreseen(history[:done]))
             if foreseen <= known or self.keys[done] != keys[done]:
                 return
-            for epoch in range(known + 1, foreseen + 1):
-                controls = self.plan.controls(epoch, history[:done])
-                self.keys.append(next_key(self.keys[-1], controls))
-                self.kinds.append(Kind(self.kinds[-1].phase.next(epoch, controls), controls.shape[1]))
+            self.keys += self.plan.chain(self.keys[-1], known + 1, foreseen + 1, history[:done])
+            if self.schedule.wider:
+                for epoch in range(known + 1, foreseen + 1):
+                    controls = self.plan.controls(epoch, history[:done])
+                    self.kinds.append(Kind(self.kinds[-1].phase.next(epoch, controls), controls.shape[1]))
+            else:
+                self.kinds += self.kinds[:1] * (foreseen - known)
             known = foreseen
 
     def learn_from(self, other: Run) -> None:

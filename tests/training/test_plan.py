@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 
 import hypothesis
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from lrsearch.errors import InvalidInput
 from lrsearch.schedules import Schedule
 from lrsearch.training.plan import Plan, store_key
-from lrsearch.trajectory import first_key, interval_bounds, n_intervals, next_key, rounded
+from lrsearch.trajectory import first_key, interval_bounds, n_intervals, rounded
+
+
+def next_key(key, controls):
+    """A link of the chain as the formats' documents give it: the key before, the shape, the rounded controls."""
+    written = b"(%d, %d)" % controls.shape + controls.astype("<f8").tobytes()
+    return hashlib.blake2b(bytes.fromhex(key) + written, digest_size=16).hexdigest()
 
 
 @hypothesis.settings(max_examples=20)
@@ -37,6 +44,7 @@ def test_controls_are_the_rounded_rates_however_many_are_computed_at_once(schedu
             assert np.array_equal(plan.controls(epoch), expected)
             key = next_key(key, expected)
             assert keys[epoch] == key
+            assert plan.chain(keys[epoch - 1], epoch, plan.n_epochs + 1) == keys[epoch:]
 
 
 def test_a_store_key_names_recipe_fingerprint_and_numerics():

@@ -46,6 +46,7 @@ class Call:
         kwargs: the same by name.
         fresh: those of them that were its results, in new memory.
         changed: those of them that it wrote though they were there before.
+        draws: whether it draws from the generator.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Call:
     kwargs: Mapping[str, Any]
     fresh: tuple[torch.Tensor, ...]
     changed: tuple[torch.Tensor, ...]
+    draws: bool = False
 
     @property
     def touched(self) -> list[torch.Tensor]:
@@ -104,15 +106,16 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
         writes = [i for i, a in enumerate(arguments) if a.alias_info is not None and a.alias_info.is_write]
         given = [*args, *(kwargs.get(argument.name) for argument in arguments[len(args) :])]
         changed = tuple(tensors_in([given[i] for i in (*writes, *UNSAID.get(name, ()))]))
+        draws = torch.Tag.nondeterministic_seeded in func.tags
         known = {storage_of(tensor) for tensor in tensors_in(args, kwargs)}
         fresh = [tensor for tensor in results if storage_of(tensor) not in known]
         if fresh and len(fresh) < len(results):
             self.unfit = f"{func} gives new tensors and old ones"
         elif fresh:
             run, args, kwargs = _written(func, args, kwargs, fresh)
-            self.calls.append(Call(name, run, args, kwargs, tuple(fresh), changed))
+            self.calls.append(Call(name, run, args, kwargs, tuple(fresh), changed, draws))
         elif changed:
-            self.calls.append(Call(name, func, args, kwargs, (), changed))
+            self.calls.append(Call(name, func, args, kwargs, (), changed, draws))
 
 
 def _written(

@@ -11,6 +11,7 @@ import torch
 
 from .memory import Memory
 from .recording import Call, Recording
+from .shortening import shortened
 
 Results = Mapping[str, torch.Tensor]
 logger = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ class Taped:
             logger.info("not taped: %s", recording.unfit)
             self._next = self._function
             return results
-        memory = Memory(recording.calls, list(results.values()))
+        kept = list(results.values())
+        memory = Memory(shortened(recording.calls, kept), kept)
         self._calls = memory.calls
         self._results = {name: memory.moved(tensor) for name, tensor in results.items()}
         self._changed = recording.changed
