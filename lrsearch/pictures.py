@@ -10,13 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .errors import InvalidInput
 from .schedules import FloatArray, History, MetricDriven, Schedule
+from .study import Preview
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 LOG_FROM = 8.0
 """A schedule whose rates differ by more than this factor is drawn on a logarithmic axis."""
 GOOD = 0.75
 """Colours spread over the values of this share of the schedules; what is worse shares one end of the scale."""
+PICTURES = (".png", ".svg")
+"""The files that pictures are written to."""
 DECADES = 4
 """A logarithmic axis ends so many decades below the peak; a rate of 0 lies on its edge."""
 
@@ -133,6 +137,58 @@ def paint(
     better, beyond = ("lower", "max") if minimize else ("higher", "min")
     figure.colorbar(colours, ax=axes, label=f"{metric} ({better} is better)", pad=0.01, extend=beyond)
     figure.savefig(path)
+
+
+def paint_preview(path: Path, preview: Preview) -> None:
+    """Draw what a study's schedules lie between, and its first ones by family, into a .png or .svg file.
+
+    Args:
+        path: where to write.
+        preview: a preview with curves.
+
+    Raises:
+        InvalidInput: it has none, or the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    if not preview.curves:
+        raise InvalidInput("; ".join(preview.warnings) or "there is no schedule to draw", field="--plot")
+    if path.suffix not in PICTURES:
+        raise InvalidInput(f"a picture is a {' or '.join(PICTURES)} file (got {str(path)!r:.100})", field="--plot")
+    figure = Figure(figsize=(9, 5.4), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    spec = preview.spec
+    per_unit, unit = (preview.drawn_per_epoch, "epoch") if preview.drawn_per_epoch else (1, "update")
+    # the last update's rate holds to the horizon
+    x = np.array([*preview.updates, spec.horizon.get("updates") or (spec.epochs or 0) * per_unit]) / per_unit
+    low, high = (np.array([*edge, edge[-1]]) for edge in (preview.low, preview.high))
+    floor = min(_positive(table).min() for table in (high, low) if table.max() > 0)
+    all_of_them = preview.looked_at == preview.trials
+    label = f"between these lie {'all' if all_of_them else 'the first'} {preview.looked_at} schedules"
+    axes.fill_between(x, np.maximum(low, floor / 2), np.maximum(high, floor / 2), color="0.9", step="post", label=label)
+    families = list(dict.fromkeys(curve.schedule.family for curve in preview.curves))
+    steps: dict[str, Any] = {"drawstyle": "steps-post", "linewidth": 1.4, "alpha": 0.8}
+    for curve in preview.curves:
+        rates = np.array([*curve.lr, curve.lr[-1]])
+        its = families.index(curve.schedule.family)
+        axes.plot(x, np.where(rates > 0, rates, np.nan), color=f"C{its % 10}", **steps)
+    for number, family in enumerate(families):
+        n = sum(curve.schedule.family == family for curve in preview.curves)
+        axes.plot([], [], color=f"C{number % 10}", label=f"{family}: {n} of the first {len(preview.curves)}", **steps)
+    axes.set_yscale("log")
+    axes.set_ylim(float(floor) * 0.7, float(high.max()) * 1.4)
+    axes.set_xlabel(unit)
+    axes.set_ylabel("learning rate")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(f"{spec.name or spec.task}: before it is trained")
+    axes.grid(visible=True, which="major", alpha=0.25)
+    axes.margins(x=0.01)
+    figure.legend(loc="outside lower left", frameon=False, ncols=3)
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}", field="--plot") from None
 
 
 def _positive(table: FloatArray) -> FloatArray:

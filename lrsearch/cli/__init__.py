@@ -13,6 +13,7 @@ from . import (
     demo,
     diagnose,
     export,
+    preview,
     range_test,
     run,
     serve,
@@ -39,6 +40,7 @@ app.command("run")(run.run)
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("submit")(submit.submit)
+app.command("preview")(preview.preview)
 app.command("list")(studies.list_)
 app.command("status")(studies.status)
 app.command("trials")(trials.trials)

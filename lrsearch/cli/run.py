@@ -12,7 +12,7 @@ from .exits import INTERRUPTED, complain
 from .options import Database, File, Json, Name, Settings, Tasks
 
 if TYPE_CHECKING:
-    from ..service import Cost
+    from ..study import Cost
 
 
 def run(

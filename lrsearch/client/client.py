@@ -22,6 +22,7 @@ from ..study import (
     LeaseRequest,
     Page,
     Point,
+    Preview,
     RangeTest,
     RangeTestSpec,
     ReportAnswer,
@@ -141,6 +142,14 @@ class Client:
     def delete(self, name: str) -> None:
         """Erase a study with its trials and curves. Raises Conflict while it is running."""
         self._transport.send("DELETE", _study(name))
+
+    def preview(self, spec: StudySpec | Mapping[str, Any]) -> Preview:
+        """What a spec would be as a study: sample curves, envelope, cost and warnings; nothing is stored.
+
+        Raises:
+            InvalidInput: the spec breaks a law.
+        """
+        return self._post(Preview, "/v1/previews", _model(StudySpec, spec).model_dump_json())
 
     # trials
 

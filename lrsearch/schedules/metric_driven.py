@@ -127,3 +127,7 @@ class MetricDriven(Schedule):
         end = -(-self.clock(updates_per_epoch).horizon // self.updates_per_interval(updates_per_epoch))
         numbers = range(1, end + 1) if self.direction == "minimize" else range(end, 0, -1)
         return [{self.metric: -number * (1 + self.threshold)} for number in numbers]
+
+    def stalled(self, updates_per_epoch: int | None = None) -> History:
+        """As ``Schedule.stalled``."""
+        return [{self.metric: 0.0}] * len(self.improving(updates_per_epoch))

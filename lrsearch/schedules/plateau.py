@@ -44,6 +44,7 @@ class Plateau(MetricDriven):
     HELP: ClassVar[str] = "multiplied by decay_rate when the metric has not improved for longer than patience"
     RULE: ClassVar[str] = "share * decay_rate after patience intervals without an improvement"
     MONOTONE: ClassVar[bool] = False
+    EVENTS: ClassVar[tuple[str, ...]] = ("patience",)
     MAY_BE_ZERO: ClassVar[frozenset[str]] = Schedule.MAY_BE_ZERO | {"patience", "cooldown"}
     SEARCH: ClassVar[Mapping[str, Any]] = {
         "decay_rate": {"low": 0.1, "high": 0.7, "num": 4},

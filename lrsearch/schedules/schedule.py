@@ -62,6 +62,8 @@ class Schedule(Frozen):
     """Whether the rate never rises after the warm-up."""
     METRIC_DRIVEN: ClassVar[bool] = False
     """Whether rates depend on what was measured so far; ``metric_driven.MetricDriven`` has what that brings."""
+    EVENTS: ClassVar[tuple[str, ...]] = ()
+    """The lengths that something waits for: it happens at their end, and not before."""
     MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset({"warmup", "freeze", "switch_at"})
     """The lengths that need not last an update."""
     SEARCH: ClassVar[Mapping[str, Any]] = {}
@@ -336,6 +338,10 @@ class Schedule(Frozen):
 
         Empty unless the family is metric-driven.
         """
+        return ()
+
+    def stalled(self, updates_per_epoch: int | None = None) -> History:
+        """A history in which nothing improves after the first interval; empty unless the family is metric-driven."""
         return ()
 
     def rescale(self, **to: Unpack[Rescaling]) -> Schedule:

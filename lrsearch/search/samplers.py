@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -36,6 +37,13 @@ class Sampler(ABC):
     def params(self, number: int, history: Sequence[Outcome]) -> Params | None:
         """The params, or None where there is nothing left to propose."""
 
+    def unlearned(self, start: int) -> Iterator[Params]:
+        """The params of suggestions ``start``, ``start`` + 1, ... while nothing else is known."""
+        for number in itertools.count(start):
+            params = self.params(number, ())
+            assert params is not None, "only a grid comes to an end"
+            yield params
+
     def seed_of(self, number: int) -> int:
         """The seed of suggestion ``number``, in [0, 2^32): a hash of it and the sampler's seed."""
         digest = hashlib.blake2b(f"{self.spec.seed}:{number}".encode(), digest_size=4).digest()
@@ -56,6 +64,10 @@ class Grid(Sampler):
     def params(self, number: int, history: Sequence[Outcome]) -> Params | None:
         drawn = sum(outcome.number < number and outcome.origin == "sampler" for outcome in history)
         return self.space.cell(self._cell_at(drawn)) if drawn < self._cell_at.n else None
+
+    @override
+    def unlearned(self, start: int) -> Iterator[Params]:
+        return (self.space.cell(self._cell_at(index)) for index in range(self._cell_at.n))
 
 
 class Random(Sampler):

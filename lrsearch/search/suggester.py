@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import JsonValue
 
@@ -37,6 +37,13 @@ class Suggester:
                 where their params lie in the space.
         """
         return self._sampler.params(number, history)
+
+    def unlearned(self, start: int) -> Iterator[dict[str, JsonValue]]:
+        """The params of trials ``start``, ``start`` + 1, ... while no result is known; without end, unless a grid's.
+
+        Of a sampler that does not learn they are what it suggests after ``start`` trials of another origin.
+        """
+        return self._sampler.unlearned(start)
 
     def can_suggest(self, number: int, history: Sequence[Outcome]) -> bool:
         """Whether every trial has ended whose end suggestion ``number`` depends on: trials 0..number-window."""

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from ..errors import Unavailable
 from ..exports import Export, export
-from ..frozen import Frozen
-from ..resolve import resolve, updates_per_epoch
 from ..schedules import Rescaling
-from ..search import Suggester
-from ..space import Space
-from ..study import Best, Outcome, StudySpec
-from ..trajectory import count_epochs, n_intervals, updates_per_epoch_of
+from ..study import Best, Cost
+from ..trajectory import updates_per_epoch_of
 from .catalog import Catalog, catalog
-from .comparisons import Comparisons
 from .ground import Settings
-from .studies import MAX_KEYED
-
-MAX_COUNTED = 20_000
-"""Epochs beyond this are not counted for a preview of the cost."""
+from .previews import Previews
 
 
-class Cost(Frozen):
-    """What a study will ask for, before it starts."""
-
-    trials: int | None
-    """None where only epochs or hours limit it."""
-    epochs_asked: int | None
-    epochs_distinct: int | None
-    """Epochs that differ from all others; None where later suggestions depend on results."""
-
-
-class Service(Comparisons):
+class Service(Previews):
     """Every verb on one store. Thread-safe; the store is the only truth, so several may serve one database."""
 
     def best(self, name: str, top: int = 1) -> list[Best]:
@@ -92,45 +74,6 @@ class Service(Comparisons):
         self.store.ping()
         if not self.store.current():
             raise Unavailable("the database is not at the newest version: run `lrsearch db migrate`")
-
-    def cost(self, spec: StudySpec) -> Cost:
-        """What ``spec`` will ask for; stores nothing."""
-        with self.store.transaction(write=False) as tx:
-            offer = None if spec.external else self._offer(tx, spec.task)
-        if offer is None and not spec.external:
-            return Cost(trials=spec.budget.trials, epochs_asked=None, epochs_distinct=None)
-        resolved = resolve(spec, offer)
-        updates = updates_per_epoch(resolved, offer)
-        space = Space(resolved, updates)
-        trials = resolved.budget.trials
-        if trials is None:
-            return Cost(trials=None, epochs_asked=None, epochs_distinct=None)
-        schedules = [space.baseline(fields) for fields in resolved.baselines]
-        probe = schedules[0] if schedules else None
-        adaptive = resolved.sampler.name == "tpe" or resolved.external
-        history: list[Outcome] = [Outcome(n, "completed", 0.0, {}, "baseline") for n in range(len(schedules))]
-        suggester = Suggester(resolved)
-        while len(schedules) < trials and (not adaptive or probe is None) and len(schedules) < MAX_COUNTED:
-            number = len(history)
-            params = suggester.suggest(number, history)
-            if params is None:
-                break
-            probe = space.schedule(params)
-            schedules.append(probe)
-            history.append(Outcome(number, "completed", 0.0, params, "sampler"))
-            if len(schedules) * n_intervals(probe, updates) > MAX_COUNTED:
-                adaptive = True
-        assert probe is not None
-        asked = trials * n_intervals(probe, updates) * resolved.n_seeds
-        long = not resolved.external and probe.clock(updates).horizon * trials > MAX_KEYED
-        if adaptive or long:
-            return Cost(trials=trials, epochs_asked=asked, epochs_distinct=None)
-        asked, distinct = count_epochs(schedules, updates)
-        return Cost(
-            trials=len(schedules),
-            epochs_asked=asked * resolved.n_seeds,
-            epochs_distinct=None if distinct is None else distinct * resolved.n_seeds,
-        )
 
 
 __all__ = ["Catalog", "Cost", "Export", "Service", "Settings"]

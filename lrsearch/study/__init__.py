@@ -19,6 +19,7 @@ from .lease import (
     Worker,
 )
 from .optimizers import OPTIMIZERS, Adagrad, Adam, AdamW, AnyOptimizer, OptimizerSpec, Ranger, Rmsprop, Sgd
+from .preview import Cost, Preview, SampleCurve
 from .pruners import AshaPruner, HyperbandPruner, MedianPruner, NoPruner, RungPruner
 from .range_test import (
     RangeTest,
@@ -69,12 +70,12 @@ from .trial import (
 __all__ = [
     "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adagrad", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult",
     "AshaPruner", "Assignment", "Attempt", "Best", "Budget", "Catalog", "Checkpoint", "Comparison", "ComparisonResult",
-    "ComparisonSpec", "Confirm", "Confirmed", "Curve", "Diagnosis", "Diagnostics", "Direction", "Directive",
+    "ComparisonSpec", "Confirm", "Confirmed", "Cost", "Curve", "Diagnosis", "Diagnostics", "Direction", "Directive",
     "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed", "FreeJson", "HyperbandPruner", "LayerSigns",
     "LayerState", "Lease", "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective",
-    "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point", "Progress", "Purpose", "Range", "RangeTest",
-    "RangeTestResult", "RangeTestSpec", "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "Result",
-    "Rmsprop", "RungPruner", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study", "StudyPatch", "StudySpec",
-    "StudyState", "SweepLosses", "SweepSpec", "TaskDefaults", "TaskOffer", "Text", "TrainSpec", "Trial", "TrialRequest",
-    "TrialState", "Verdict", "Watch", "Worker", "now", "read_spec",
+    "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point", "Preview", "Progress", "Purpose", "Range",
+    "RangeTest", "RangeTestResult", "RangeTestSpec", "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest",
+    "Result", "Rmsprop", "RungPruner", "SampleCurve", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study",
+    "StudyPatch", "StudySpec", "StudyState", "SweepLosses", "SweepSpec", "TaskDefaults", "TaskOffer", "Text",
+    "TrainSpec", "Trial", "TrialRequest", "TrialState", "Verdict", "Watch", "Worker", "now", "read_spec",
 ]  # fmt: skip

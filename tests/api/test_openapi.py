@@ -33,6 +33,7 @@ CALLS = {
     ("get", "/v1/studies/{name}/trials/{trial}/export"),
     ("get", "/v1/studies/{name}/trials/{trial}/diagnosis"),
     ("get", "/v1/studies/{name}/trials/{trial}/checkpoint"), ("get", "/v1/studies/{name}/best"),
+    ("post", "/v1/previews"),
     ("post", "/v1/comparisons"), ("get", "/v1/comparisons"), ("get", "/v1/comparisons/{name}"), ("post", "/v1/leases"),
     ("post", "/v1/range-tests"), ("get", "/v1/range-tests"), ("get", "/v1/range-tests/{name}"),
     ("post", "/v1/leases/{lease}/reports"), ("delete", "/v1/leases/{lease}"), ("get", "/v1/catalog"),
@@ -119,6 +120,7 @@ def test_examples_are_valid(group: dict[str, Any], model: type[Frozen]) -> None:
 
 def test_example_specs_are_created(http) -> None:
     for example in examples.SPECS.values():
+        assert http.post("/v1/previews", json=example["value"]).status_code == 200
         assert http.post("/v1/studies", json=example["value"]).status_code == 201
     for example in examples.COMPARISONS.values():
         assert http.post("/v1/comparisons", json=example["value"]).status_code == 201

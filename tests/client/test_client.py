@@ -200,3 +200,12 @@ def test_the_client_is_light() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_a_preview_stores_nothing(client: Client) -> None:
+    found = client.preview(SPEC)
+    assert (found.trials, found.cells, len(found.curves)) == (3, 3, 3)
+    assert found == client.preview(StudySpec.read(SPEC))
+    assert client.studies().items == ()
+    with pytest.raises(InvalidInput, match="initial_lr"):
+        client.preview({**SPEC, "space": {"family": "step", "initial_lr": 0}})

@@ -33,6 +33,7 @@ class Step(Schedule):
 
     HELP: ClassVar[str] = "multiplied by decay_rate every step_size"
     DECAY: ClassVar[Formula] = Formula("decay_rate ** floor(v / step_size)")
+    EVENTS: ClassVar[tuple[str, ...]] = ("step_size",)
     SEARCH: ClassVar[Mapping[str, Any]] = {
         "decay_rate": {"low": 0.1, "high": 0.7, "num": 4},
         "step_size": {"low": "10%", "high": "50%"},

@@ -26,6 +26,7 @@ class MultiStep(Schedule):
 
     HELP: ClassVar[str] = "multiplied by decay_rate at every one of the milestones"
     DECAY: ClassVar[Formula] = Formula("decay_rate ** passed(milestones, v)")
+    EVENTS: ClassVar[tuple[str, ...]] = ("milestones",)
     SEARCH: ClassVar[Mapping[str, Any]] = {
         "decay_rate": {"low": 0.1, "high": 0.7, "num": 4},
         "milestones": [["30%", "60%", "80%"], ["50%", "75%"], ["60%", "80%"], ["50%"], ["80%"]],
@@ -61,6 +62,7 @@ class Piecewise(Schedule):
     """In ``knots`` and ``shares``: the milestones and factors, with the beginning and something beyond the horizon."""
     SHAPED_BY: ClassVar[str] = "between"
     MONOTONE: ClassVar[bool] = False
+    EVENTS: ClassVar[tuple[str, ...]] = ("milestones",)
     ALIGNED: ClassVar[tuple[str, ...]] = ("milestones", "factors")
     SEARCH: ClassVar[Mapping[str, Any]] = {
         "milestones": [["30%", "60%", "100%"], ["10%", "50%", "100%"], ["50%", "80%", "100%"]],
