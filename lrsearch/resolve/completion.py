@@ -62,9 +62,8 @@ def updates_per_epoch(spec: StudySpec, offer: TaskOffer | None) -> int | None:
     """
     if spec.external or spec.updates is not None or spec.train is None or spec.train.batch_size is None:
         return None
-    if offer is None or offer.train_examples is None:
-        return None
-    return updates_per_epoch_of(offer.train_examples, spec.train.batch_size)
+    examples = None if offer is None else offer.examples(spec.options)
+    return None if examples is None else updates_per_epoch_of(examples, spec.train.batch_size)
 
 
 def complete_train(train: TrainSpec, offer: TaskOffer) -> tuple[TrainSpec, Mapping[str, Any]]:

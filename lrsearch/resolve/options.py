@@ -51,9 +51,21 @@ def _schema_faults(filled: dict[str, JsonValue], offer: TaskOffer) -> list[Fault
         law = f"task `{offer.name}` announces options that cannot be checked: its `options_schema` is no JSON Schema"
         raise InvalidInput(f"{law} ({str(error).splitlines()[0]:.200})", field="options") from None
     return [
-        Fault(".".join(["options", *(str(part) for part in error.absolute_path)]), f"{error.message:.300}")
-        for error in errors
+        Fault(".".join(["options", *(str(part) for part in error.absolute_path)]), _message(error)) for error in errors
     ]
+
+
+def _message(error: jsonschema.ValidationError) -> str:
+    """A broken law in words: for a word that is not among many the nearest, for a pattern what it stands for."""
+    among: Any = error.validator_value
+    schema: Any = error.schema
+    if error.validator == "enum" and isinstance(error.instance, str):
+        near = nearest(error.instance, [str(value) for value in among])
+        if near in among:
+            return f"unknown value `{error.instance:.100}`; did you mean `{near}`?"
+    if error.validator in ("pattern", "anyOf") and "description" in schema:
+        return f"`{error.instance:.100}` must be: {schema['description']:.300}"
+    return f"{error.message:.300}"
 
 
 def _unknown(name: str, properties: Mapping[str, Any], task: str) -> str:

@@ -51,7 +51,8 @@ class Service(Previews):
         if (batch_size := to.get("batch_size")) is not None:
             if to.get("from_batch_size") is None and isinstance(recipe.get("batch_size"), int):
                 to["from_batch_size"] = recipe["batch_size"]
-            examples = offer.train_examples if offer is not None and study.spec.epochs is not None else None
+            spec = study.spec
+            examples = offer.examples(spec.options) if offer is not None and spec.epochs is not None else None
             known = updates_per_epoch_of(examples, batch_size) if examples is not None and batch_size > 0 else None
         return export(
             schedule,

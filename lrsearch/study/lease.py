@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from ..frozen import Frozen, Natural, Positive, Real
 from ..schedules import AnySchedule
@@ -34,6 +35,8 @@ class TaskOffer(Frozen):
     version: Text = "1"
     help: Text = ""
     train_examples: Positive | None = None
+    examples_option: Text | None = None
+    """The option that says how many training examples there are, where the options choose the data."""
     metrics: dict[str, Direction] = {}
     """Each metric's direction; the first is the default objective."""
     options_schema: FreeJson = {}
@@ -43,6 +46,13 @@ class TaskOffer(Frozen):
     """Whether it holds test data for the winner's `test_*` metrics."""
     optimizers: tuple[str, ...] | None = None
     """The optimisers it can be trained with; None = all."""
+
+    def examples(self, options: Mapping[str, JsonValue]) -> int | None:
+        """How many examples it trains on with these options; None where it does not say."""
+        if self.examples_option is None:
+            return self.train_examples
+        said = options.get(self.examples_option)
+        return said if isinstance(said, int) and said > 0 else None
 
 
 class LeaseRequest(Frozen):

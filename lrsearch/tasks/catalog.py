@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..study import TaskOffer
+from .arrays import Arrays
 from .digits import DigitsCnn, DigitsMlp
 from .least_squares import LeastSquares
 from .mnist import MnistCnn
@@ -14,7 +15,10 @@ from .synthetic import SyntheticMlp
 from .task import Task
 
 BUILT_IN: Mapping[str, type[Task]] = MappingProxyType(
-    {task.name: task for task in (DigitsMlp, DigitsCnn, Mnist1dMlp, Mnist1dCnn, MnistCnn, SyntheticMlp, LeastSquares)}
+    {
+        task.name: task
+        for task in (DigitsMlp, DigitsCnn, Mnist1dMlp, Mnist1dCnn, MnistCnn, SyntheticMlp, LeastSquares, Arrays)
+    }
 )
 """The built-in tasks by name."""
 

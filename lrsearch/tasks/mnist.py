@@ -16,7 +16,7 @@ from .data_root import data_root
 from .draw import order
 from .images import CnnOptions, small_cnn
 from .task import Data, Task
-from .vision import torchvision_datasets
+from .vision import torchvision_module
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,7 +64,7 @@ def read(root: Path, *, train: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _found(root: Path, train: bool) -> Any:
-    datasets = torchvision_datasets()
+    datasets = torchvision_module("datasets")
     try:
         return datasets.MNIST(root, train=train, download=False)
     except RuntimeError:

@@ -24,7 +24,7 @@ Pair = tuple[Any, Any]
 
 
 class Options(Frozen):
-    """The options of a task, as a frozen pydantic model; every field needs a default."""
+    """The options of a task, as a frozen pydantic model; every field needs a default, see ``Task.examples_option``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +87,8 @@ class Task(ABC):
         Options: a subclass of ``lrsearch.Options``.
         defaults: optimiser, batch size and rates where a spec is silent.
         train_examples: number of training examples; None = counted by loading the data with default options.
+        examples_option: where options choose the data, the one that says how many training examples there are; then
+            options need no defaults, and nothing is loaded to announce the task.
         has_test: whether there is test data; None = as train_examples.
         optimizers: names of those it can be trained with; None = all.
         trained_by: the kind of program that trains it (``lrsearch.training.program.PROGRAMS``).
@@ -98,6 +100,7 @@ class Task(ABC):
     Options: ClassVar[type[Options]] = Options
     defaults: ClassVar[TaskDefaults] = TaskDefaults()
     train_examples: ClassVar[int | None] = None
+    examples_option: ClassVar[str | None] = None
     has_test: ClassVar[bool | None] = None
     optimizers: ClassVar[tuple[str, ...] | None] = None
     trained_by: ClassVar[str] = "torch"
@@ -161,8 +164,12 @@ class Task(ABC):
         if not (inspect.isclass(cls.Options) and issubclass(cls.Options, Options)):
             raise InvalidInput(f"`Options` of task {cls.__name__} must be a subclass of lrsearch.Options")
         needed = [name for name, field in cls.Options.model_fields.items() if field.is_required()]
-        if needed:
+        if needed and cls.examples_option is None:
             raise InvalidInput(f"every option of task {cls.__name__} needs a default (none has: {', '.join(needed)})")
+        if cls.examples_option not in {None, *cls.Options.model_fields}:
+            raise InvalidInput(
+                f"`examples_option` of task {cls.__name__} names an option (got {cls.examples_option!r})"
+            )
         if not cls.metrics:
             raise InvalidInput(f"`metrics` of task {cls.__name__} must name at least one, as `val_loss`")
         return TaskOffer.read(
@@ -171,6 +178,7 @@ class Task(ABC):
                 "version": cls.version,
                 "help": inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].replace("\n", " ")[:2000],
                 "train_examples": cls.train_examples,
+                "examples_option": cls.examples_option,
                 "metrics": dict(cls.metrics),
                 "options_schema": cls.Options.model_json_schema(),
                 "defaults": cls.defaults,
@@ -188,7 +196,7 @@ class Task(ABC):
             Exception: whatever the task's own ``data()`` raises.
         """
         offer = cls.description()
-        if cls.train_examples is not None and cls.has_test is not None:
+        if cls.examples_option is not None or (cls.train_examples is not None and cls.has_test is not None):
             return offer
         data = cls().data()
         counted = {"train_examples": len(data.train[0]), "has_test": data.test is not None}

@@ -16,14 +16,14 @@ SCHEMAS = ("nms", "qnms")
 _declared: list[Any] = []
 
 
-def torchvision_datasets() -> ModuleType:
-    """The module ``torchvision.datasets``.
+def torchvision_module(name: str) -> ModuleType:
+    """The module ``torchvision.<name>``.
 
     Raises:
         Unavailable: torchvision is not installed.
     """
     try:
-        return importlib.import_module("torchvision.datasets")
+        return importlib.import_module(f"torchvision.{name}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "torchvision":
             raise
@@ -32,9 +32,9 @@ def torchvision_datasets() -> ModuleType:
         if "operator torchvision::" not in str(error):
             raise
     _declare_operators()
-    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    return importlib.import_module("torchvision.datasets")
+    for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] == "torchvision"]:
+        del sys.modules[loaded]
+    return importlib.import_module(f"torchvision.{name}")
 
 
 def _declare_operators() -> None:

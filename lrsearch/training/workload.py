@@ -27,7 +27,9 @@ class Workload:
         self._prepared: dict[Hashable, Any] = {}
 
     def _counted(self, kind: type[Task]) -> int:
-        """How many training examples the task announces: those it has with default options."""
+        """How many training examples the task announces: those its option says, or that it has with default ones."""
+        if kind.examples_option is not None:
+            return int(getattr(self.task.options, kind.examples_option))
         return len(self.data.train[0]) if self.task.options == kind.Options() else kind.offer().train_examples or 0
 
     def fingerprint(self, seed: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lrsearch.resolve import resolve, updates_per_epoch
+from lrsearch.resolve import resolve, updates_per_epoch, with_range
 from lrsearch.schedules import FAMILIES
 from lrsearch.space import Space
 from lrsearch.spec_file import read_comparison, read_study
@@ -26,7 +26,7 @@ def test_a_shipped_study_is_complete(name):
     assert read_study(FOLDER / f"{name}.yaml") == spec
     offer = CATALOG.get(spec.task)
     assert spec.external or offer is not None
-    resolved = resolve(spec, offer)
+    resolved = resolve(with_range(spec), offer)
     assert resolve(resolved, offer) == resolved
     assert StudySpec.read(resolved.model_dump(mode="json")) == resolved
     assert resolved.budget.trials
