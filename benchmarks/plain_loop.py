@@ -54,20 +54,20 @@ class PlainLoop:
             self.passes[epoch] = torch.cat(list(batches))
         return self.passes[epoch]
 
-    def val_loss(self, schedule: Schedule, *, nudged: bool = False) -> float:
+    def val_loss(self, schedule: Schedule, *, towards: float | None = None) -> float:
         """Train ``schedule`` to its end; infinite where it diverged.
 
         Args:
             schedule: the rates.
-            nudged: begin with every weight one unit in the last place higher.
+            towards: begin with every weight one unit in the last place nearer to this.
         """
         torch.set_num_threads(self.threads)
         torch.set_flush_denormal(True)  # as lrsearch does: Adam's averages of dead units are slow otherwise
         model = initial_model(self.task, self.train.seed).to(self.device)
-        if nudged:
+        if towards is not None:
             with torch.no_grad():
                 for parameter in model.parameters():
-                    parameter.copy_(torch.nextafter(parameter, torch.full_like(parameter, math.inf)))
+                    parameter.copy_(torch.nextafter(parameter, torch.full_like(parameter, towards)))
         modules = list(model.modules())
         images = any(isinstance(module, torch.nn.Conv2d) for module in modules)
         masked = any(isinstance(module, torch.nn.Dropout) and module.p for module in modules)

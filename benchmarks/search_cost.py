@@ -4,11 +4,12 @@
 
 Every engine trains the same cells to the same end and validates once an epoch; all of them are measured in one run.
 Process start and imports are left out for every engine; lrsearch's calibration is included, cold. The plain loop also
-runs once more, untimed, with another number of threads and every first weight one unit in the last place higher (small
-layers use one thread anyway, and would repeat themselves to the bit): a cell whose val_loss changes by more than 0.001
-by that is unstable, and its differences are told apart. ``beyond`` counts an engine's stable cells that differ by more
-than 3 times that change (or than 3 units in the last place of float32, if it is smaller). Without the engine plain
-there is nothing to compare with: ``max_value_difference`` is null.
+runs twice more, untimed, with another number of threads and every first weight one unit in the last place higher, then
+lower (small layers use one thread anyway, and would repeat themselves to the bit): a cell whose val_loss changes by
+more than 0.001 by that is unstable, and its differences are told apart. ``beyond`` counts an engine's stable cells that
+differ by more than 3 times that change (or than 3 units in the last place of float32, if it is smaller). With --quick
+every fourth cell is compared so. Without the engine plain there is nothing to compare with: ``max_value_difference`` is
+null.
 
     python benchmarks/search_cost.py [--study mlp] [--engine plain --engine lrsearch] [--quick] [--json] [--no-record]
     python benchmarks/search_cost.py --table        # the recorded figures as Markdown
@@ -19,9 +20,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
@@ -40,6 +43,8 @@ UNSTABLE = 1e-3
 """A cell whose val_loss differs by more than this between two runs of the plain loop is unstable."""
 EPSILON = 2.0**-23
 """One unit in the last place of float32, relative."""
+QUICK_SHARE = 4
+"""With ``--quick`` one cell in so many is compared."""
 ALLOWED = 3.0
 """How many times what the plain loop differs from itself a stable cell may differ from the plain loop."""
 PACKAGES = ("lrsearch", "torch", "optuna", "numpy")
@@ -50,10 +55,20 @@ def say(*words: object) -> None:
     print(*words, file=sys.stderr, flush=True)
 
 
-def again(study: Reference, machine: Machine) -> dict[str, float]:
-    """The plain loop's values with another number of threads, its first weights moved by one unit in the last place."""
-    loop: PlainLoop = loop_of(study, 1 if machine.threads > 1 else machine.cores)
-    return {cell: loop.val_loss(schedule, nudged=True) for cell, schedule in study.cells.items()}
+def again(study: Reference, machine: Machine) -> dict[str, list[float]]:
+    """The plain loop's values with another number of threads, from weights moved up and moved down by one unit."""
+    cells = list(study.cells)[:: QUICK_SHARE if study.quick else 1]
+    threads = 1 if machine.threads > 1 else machine.cores
+    workers = ProcessPoolExecutor(min(2, machine.cores), mp_context=multiprocessing.get_context("spawn"))
+    with workers:
+        ways = [workers.submit(moved_values, study.fresh(), cells, threads, end) for end in (math.inf, -math.inf)]
+        return {cell: list(values) for cell, *values in zip(cells, *(way.result() for way in ways), strict=True)}
+
+
+def moved_values(study: Reference, cells: Sequence[str], threads: int, towards: float) -> list[float]:
+    """In a process of its own: what the plain loop makes of some cells."""
+    loop: PlainLoop = loop_of(study, threads)
+    return [loop.val_loss(study.cells[cell], towards=towards) for cell in cells]
 
 
 def difference(one: float, other: float) -> float:
@@ -80,12 +95,14 @@ def row(study: Reference, engine: str, machine: Machine, outcome: Outcome, devic
     } | ({"also": {name: round(seconds, 3) for name, seconds in outcome.also.items()}} if outcome.also else {})
 
 
-def compare(rows: list[dict[str, Any]], values: Mapping[str, Mapping[str, float]], second: Mapping[str, float]) -> Any:
+def compare(
+    rows: list[dict[str, Any]], values: Mapping[str, Mapping[str, float]], second: Mapping[str, Sequence[float]]
+) -> Any:
     """Fill in the differences from the plain loop; answers what is known of the plain loop's difference from itself."""
     first = values["plain"]
-    own = {cell: difference(first[cell], second[cell]) for cell in first}
+    own = {cell: max(difference(first[cell], other) for other in others) for cell, others in second.items()}
     unstable = sorted(cell for cell, itself in own.items() if itself > UNSTABLE)
-    stable = [cell for cell in first if own[cell] <= UNSTABLE]
+    stable = [cell for cell in own if own[cell] <= UNSTABLE]
     bounds = {cell: ALLOWED * max(own[cell], EPSILON * abs(first[cell])) for cell in stable}
     beyond = {}
     for line in rows:

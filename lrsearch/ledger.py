@@ -75,6 +75,7 @@ class Ledger:
         self.update_seconds: float | None = None
         self.note: str | None = None
         self._held: dict[Attempt, Assignment] = {}
+        self._attempts: dict[tuple[str, int], Attempt] = {}
         self._parked: set[Attempt] = set()
         self._orders: list[Order] = []
         self._points: dict[Attempt, list[Point]] = {}
@@ -107,6 +108,7 @@ class Ledger:
                 if key not in self._held:
                     self.drop_trial(key.study, key.trial)
                     self._held[key] = assignment
+                    self._attempts[key.study, key.trial] = key
                     self._orders.append(methodcaller("add", assignment))
                 elif assignment.until_epoch > self._held[key].until_epoch:
                     self._extend(key, assignment.until_epoch)
@@ -218,13 +220,14 @@ class Ledger:
         self._orders.append(methodcaller("extend", key, until_epoch))
 
     def _forget(self, key: Attempt) -> None:
-        del self._held[key]
+        del self._held[key], self._attempts[key.study, key.trial]
         self.n_unsent -= len(self._points.pop(key, ()))
         self._results.pop(key, None)
         self._parked.discard(key)
 
     def _of(self, study: str, trial: int) -> list[Attempt]:
-        return [key for key in self._held if key[:2] == (study, trial)]
+        """The attempt at a trial that is held, if any: a later one takes an earlier one's place."""
+        return [self._attempts[study, trial]] if (study, trial) in self._attempts else []
 
 
 def size_of(point: Point) -> int:

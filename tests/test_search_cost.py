@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_optuna_and_the_plain_loop_find_the_same_values(search_cost):
 def test_a_stable_cell_is_held_to_what_the_plain_loop_differs_from_itself(search_cost, theirs, worst, beyond):
     rows = [{"engine": name, "max_value_difference": None} for name in ("plain", "lrsearch")]
     values = {"plain": {"a": 1.0, "b": 1.0}, "lrsearch": {"a": theirs, "b": 9.0}}
-    told = search_cost.compare(rows, values, {"a": 1.00001, "b": 2.0})
+    told = search_cost.compare(rows, values, {"a": [1.000002, 0.99999], "b": [1.0, 2.0]})
     assert told["unstable_cells"] == ["b"]
     assert told["beyond"] == {"lrsearch": beyond}
     assert rows[1]["max_value_difference"] == pytest.approx(worst)
@@ -69,4 +70,5 @@ def test_a_stable_cell_is_held_to_what_the_plain_loop_differs_from_itself(search
 def test_a_nudge_of_the_first_weights_moves_a_value_a_little(search_cost):
     loop = search_cost.loop_of(search_cost.Reference.named("mlp", quick=True), 1)
     schedule = Schedule.model_validate({"family": "constant", "initial_lr": 0.1, "epochs": 10})
-    assert 0 < abs(loop.val_loss(schedule) - loop.val_loss(schedule, nudged=True)) < 1e-2
+    for towards in (-math.inf, math.inf):
+        assert 0 < abs(loop.val_loss(schedule) - loop.val_loss(schedule, towards=towards)) < 1e-2

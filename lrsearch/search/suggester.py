@@ -50,5 +50,5 @@ class Suggester:
         window = self.spec.window
         if window is None or number < window:
             return True
-        needed = [outcome for outcome in history if outcome.number <= number - window]
+        needed = history[: number - window + 1]
         return len(needed) == number - window + 1 and all(outcome.state in TERMINAL for outcome in needed)

@@ -26,7 +26,7 @@ class Choice:
     Attributes:
         program: the kind of program; its ``numerics`` are part of every stored prefix's key.
         lanes: the most lanes of one program object.
-        update_seconds: seconds of one update of the plain lone loop; None = not measured.
+        update_seconds: seconds of one update of a plain loop; None = not measured.
         note: why lanes are trained one after the other, for people to read; None where they are fused.
     """
 
@@ -95,8 +95,8 @@ def _found(key: str, workload: Workload, train: TrainSpec, seed: int, device: st
                 found = measured(partial(lone, *given), companies, chosen_device(device, train.precision))
                 remembered.write(found)
     if found.note is not None:
-        return Choice(lone, LANES, found.update_seconds, found.note)
-    return Choice(FUSED[found.kind], found.lanes, found.update_seconds)
+        return Choice(lone, LANES, found.plain_seconds, found.note)
+    return Choice(FUSED[found.kind], found.lanes, found.plain_seconds)
 
 
 __all__ = ["Choice", "OutOfMemory", "calibrated"]

@@ -40,6 +40,7 @@ TOLERANCE = 1e-2
 
 
 Making = Callable[[], Program]
+Train = Callable[[FloatArray], None]
 
 
 class Timed(Protocol):
@@ -49,18 +50,25 @@ class Timed(Protocol):
         """Train every lane for some updates."""
 
 
+class Plain(Protocol):
+    """A lone program that can train as a loop by hand does."""
+
+    def train_plainly(self, rates: FloatArray) -> None:
+        """Train every lane for some updates, and measure nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What was found.
 
     Attributes:
-        update_seconds: one update of the plain lone loop.
+        plain_seconds: one update of a plain loop, in which nothing is measured.
         lanes: the most lanes of a fused program; 1 where ``note`` says why not.
         note: why lanes are trained one after the other.
         kind: which of the fused programs is the fastest.
     """
 
-    update_seconds: float
+    plain_seconds: float
     lanes: int = 1
     note: str | None = None
     kind: str = ""
@@ -77,14 +85,15 @@ def measured(alone: Making, companies: Mapping[str, Making], where: torch.device
     Raises:
         Exception: whatever the lone program raises: then the recipe cannot be trained at all.
     """
-    seconds = _update_seconds(alone(), 1, where)
-    notes, best, share = [], Measured(seconds), 1.0
+    lone = alone()
+    seconds = _update_seconds(_timed(lone).train_only, lone, where)
+    notes, best, share = [], Measured(_update_seconds(_plain(lone).train_plainly, lone, where)), 1.0
     for kind, company in companies.items():
         found = _in_company(alone, company, seconds * share, where)
         if isinstance(found, str):
             notes.append(found)
         else:
-            best, share = Measured(seconds, found[0], kind=kind), share * found[1]
+            best, share = replace(best, lanes=found[0], kind=kind), share * found[1]
     return best if best.lanes > 1 else replace(best, note=notes[0])
 
 
@@ -102,33 +111,35 @@ def _in_company(alone: Making, company: Making, seconds: float, where: torch.dev
         return f"its lanes cannot share a program ({' '.join(str(error).split())[:200]})"
 
 
-def _update_seconds(program: Program, n_lanes: int, where: torch.device) -> float:
-    """The fastest of some updates of all lanes, at rate 0, after some that are not counted."""
-    if n_lanes != program.n_lanes:
-        program.fork([0] * n_lanes)
-    first = _seconds(program, 1, where)
+def _update_seconds(train: Train, program: Program, where: torch.device) -> float:
+    """The fastest of some updates of all lanes by ``train``, at rate 0, after some that are not counted."""
+
+    def seconds(n_updates: int) -> float:
+        start = time.perf_counter()
+        train(np.zeros((program.n_lanes, n_updates)))
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)
+        return time.perf_counter() - start
+
+    first = seconds(1)
     if first > SECONDS:
         return first
     if first < LONGEST_SECONDS:
-        _seconds(program, ORDINARY + 1, where)  # from here on tapes are played
+        seconds(ORDINARY + 1)  # from here on tapes are played
     began, best = time.perf_counter(), math.inf
     for _ in range(REPEATS):
-        best = min(best, _seconds(program, AT_ONCE, where) / AT_ONCE)
+        best = min(best, seconds(AT_ONCE) / AT_ONCE)
         if time.perf_counter() - began > SECONDS:
             break
     return best
 
 
-def _seconds(program: Program, n_updates: int, where: torch.device) -> float:
-    start = time.perf_counter()
-    _timed(program).train_only(np.zeros((program.n_lanes, n_updates)))
-    if where.type == "cuda":
-        torch.cuda.synchronize(where)
-    return time.perf_counter() - start
-
-
 def _timed(program: Program) -> Timed:
     return program  # type: ignore[return-value]  # both programs of torch have it
+
+
+def _plain(program: Program) -> Plain:
+    return program  # type: ignore[return-value]  # a task's own program of torch has it
 
 
 def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[int, float]:
@@ -137,7 +148,9 @@ def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[
     for n_lanes in LANE_COUNTS:
         if best > 1 and not _fits(company, n_lanes, where):
             break
-        seconds = _update_seconds(company(), n_lanes, where)
+        program = company()
+        program.fork([0] * n_lanes)
+        seconds = _update_seconds(_timed(program).train_only, program, where)
         now = seconds / n_lanes / alone_seconds
         least = min(least, now)
         if now < share * (1 if best == 1 else SAME if seconds < LONGEST_SECONDS else WORTH):

@@ -52,10 +52,11 @@ class Passes:
         inputs, targets = self._batches[n]
         for side, batch in zip(self._train, self._batches[n], strict=True):
             torch.index_select(side, 0, examples, out=batch)
-        leaf = self._model.weights.detach().requires_grad_()
+        model, task = self._model, self._task  # not self: it holds the tapes
+        leaf = model.weights.detach().requires_grad_()
 
         def passed() -> Results:
-            losses, sums = self._model.call(partial(self._loss, n=n), leaf, inputs, targets)
+            losses, sums = model.call(partial(_loss, task, n=n), leaf, inputs, targets)
             gradient = torch.autograd.grad(losses.sum(), leaf)[0]
             norms = torch.linalg.vector_norm(gradient, dim=1)
             return {**sums, "loss": losses.detach(), "grad_norm": norms, GRADIENT: gradient}
@@ -66,14 +67,15 @@ class Passes:
     @torch.no_grad()
     def evaluated(self, part: str, pair: Tensors, n_lanes: int) -> dict[str, FloatArray]:
         """Loss and measures over the examples of ``pair``, called ``part``: means, of shape (lanes,)."""
-        self._model.train(False)
+        model, task = self._model, self._task
+        model.train(False)
         tally = Tally()
         for number, chunk in enumerate(zip(*(torch.split(side, EVALUATED_AT_ONCE) for side in pair), strict=True)):
             inputs, targets = chunk
             n = len(targets)
 
             def passed(inputs: torch.Tensor = inputs, targets: torch.Tensor = targets, n: int = n) -> Results:
-                losses, sums = self._model.call(partial(self._loss, n=n), self._model.weights, inputs, targets)
+                losses, sums = model.call(partial(_loss, task, n=n), model.weights, inputs, targets)
                 return {**sums, "loss": losses * n}
 
             results = self._call((part, number), passed)
@@ -86,11 +88,12 @@ class Passes:
             self._taped[kind] = Taped(function) if self._model.weights.device.type == "cpu" else function
         return self._taped[kind]()
 
-    def _loss(
-        self, outputs: torch.Tensor, targets: torch.Tensor, n: int
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """A batch's loss, and the sums over its examples of what else is measured."""
-        loss = self._task.loss(outputs, targets)
-        with torch.no_grad():
-            measures = self._task.measure(outputs.detach(), targets)
-            return loss, {name: total(value, n) for name, value in measures.items()}
+
+def _loss(
+    task: Task, outputs: torch.Tensor, targets: torch.Tensor, n: int
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """A batch's loss, and the sums over its examples of what else is measured."""
+    loss = task.loss(outputs, targets)
+    with torch.no_grad():
+        measures = task.measure(outputs.detach(), targets)
+        return loss, {name: total(value, n) for name, value in measures.items()}

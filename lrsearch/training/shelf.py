@@ -80,10 +80,11 @@ class MemoryShelf:
         self._entries[key] = (prefix, charge)
         self._used += charge
         pinned = set().union(*self._pins.values())
-        for old in [old for old in self._entries if old not in pinned]:
-            if self._used <= self._budget:
+        while self._used > self._budget:
+            oldest = next((old for old in self._entries if old not in pinned), None)
+            if oldest is None:
                 break
-            self.drop(old)
+            self.drop(oldest)
 
     def drop(self, key: str) -> None:
         """As ``Shelf.drop``."""

@@ -85,6 +85,12 @@ class TorchProgram:
             for lane, own in zip(self._lanes, rates, strict=True):
                 self._trained(lane, own[:, None], reseed)
 
+    def train_plainly(self, rates: FloatArray) -> None:
+        """As ``train_only``, and without measuring anything: what a loop by hand does."""
+        with pinned(self._setting.device) as reseed:
+            for lane, own in zip(self._lanes, rates, strict=True):
+                self._trained(lane, own[:, None], reseed, measures=False)
+
     def losses(self, rates: FloatArray) -> FloatArray:
         """Train every lane for some updates; the loss before each, rates and losses of shape (lanes, updates)."""
         with pinned(self._setting.device) as reseed:
@@ -101,7 +107,15 @@ class TorchProgram:
             record = interval.records(epoch, first, controls[None, :, 0], val, lane.first_loss)[0]
         return replace(record, seconds=time.perf_counter() - began)
 
-    def _trained(self, lane: TorchLane, controls: FloatArray, reseed: Reseed, probe: Probe | None = None) -> Interval:
+    def _trained(
+        self,
+        lane: TorchLane,
+        controls: FloatArray,
+        reseed: Reseed,
+        probe: Probe | None = None,
+        *,
+        measures: bool = True,
+    ) -> Interval:
         lane.model.train()
         first = lane.update
         interval = Interval(probe)
@@ -111,27 +125,32 @@ class TorchProgram:
             update = first + number
             reseed(self._seed, update)
             set_controls(number)
-            self._update(lane, index, interval, probe if probe is not None and probe.wants(update) else None)
+            looked = probe if probe is not None and probe.wants(update) else None
+            self._update(lane, index, interval if measures else None, looked)
         lane.update = first + len(controls)
         return interval
 
-    def _update(self, lane: TorchLane, index: torch.Tensor, interval: Interval, probe: Probe | None) -> None:
-        """One optimiser step; what it measured stays on the device until the interval ends."""
+    def _update(self, lane: TorchLane, index: torch.Tensor, interval: Interval | None, probe: Probe | None) -> None:
+        """One optimiser step; what is measured for ``interval`` stays on the device until that ends."""
         inputs, targets = (side.index_select(0, index) for side in self._setting.data.train)
         lane.optimizer.zero_grad(set_to_none=True)
         outputs = lane.outputs(inputs)
         loss = self._task.loss(outputs, targets)
         loss.backward()  # type: ignore[no-untyped-call]  # torch types it not
-        gradients = [p.grad for p in lane.parameters if p.grad is not None]
-        # half the time of torch.nn.utils.get_total_norm, which sorts the gradients by device and type first
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norm = None
+        if interval is not None or self._train.clip_norm is not None:
+            gradients = [p.grad for p in lane.parameters if p.grad is not None]
+            # half the time of torch.nn.utils.get_total_norm, which sorts the gradients by device and type first
+            norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         if probe is not None:
             probe.before([None if p.grad is None else p.grad[None] for p in lane.parameters], lane.rows())
-        if self._train.clip_norm is not None:
+        if self._train.clip_norm is not None and norm is not None:
             torch.nn.utils.clip_grads_with_norm_(lane.parameters, self._train.clip_norm, norm)
         lane.optimizer.step()
         if probe is not None:
             probe.after(lane.rows())
+        if interval is None or norm is None:
+            return
         with torch.no_grad():
             measures = self._task.measure(outputs.detach(), targets)
             sums = {name: total(value, len(index)) for name, value in measures.items()}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +45,22 @@ def test_a_program_trains_the_same_with_and_without_tapes(same, monkeypatch, nam
     (with_records, with_states), (records, states) = seen
     assert all(map(same, with_records, records))
     assert all(map(same, with_states, states))
+
+
+def test_a_program_is_freed_at_once():
+    """Its tensors are large, and Python's collector of cycles does not know how large."""
+    made = FusedProgram(Workload(FUSABLE["mlp"], {}), TrainSpec.read({"optimizer": "adam", "batch_size": 50}), 0, "cpu")
+    rates = np.full((1, 8, 1), 0.01)
+    for epoch in (1, 2, 3):
+        made.run_epoch(epoch, rates)
+    assert any(call.plays for call in made._passes._taped.values())
+    weights = weakref.ref(made._model.weights)
+    gc.disable()
+    try:
+        del made
+        assert weights() is None
+    finally:
+        gc.enable()
 
 
 def steps():

@@ -35,7 +35,7 @@ class Taped:
 
     def __init__(self, function: Callable[[], Results]) -> None:
         self._function = function
-        self._next: Callable[[], Results] = self._ordinary
+        self._next: Callable[[Taped], Results] = Taped._ordinary  # unbound: what has no cycle is freed at once
         self._n_ordinary, self._fastest = 0, math.inf
         self._calls: Sequence[Call] = ()
         self._results: Results = {}
@@ -43,12 +43,15 @@ class Taped:
 
     def __call__(self) -> Results:
         """What ``function`` gives, in tensors that the next call may write again."""
-        return self._next()
+        return self._next(self)
 
     @property
     def plays(self) -> bool:
         """Whether the next call is the tape's."""
-        return self._next == self._played
+        return self._next is Taped._played
+
+    def _called(self) -> Results:
+        return self._function()
 
     def _ordinary(self) -> Results:
         began = time.perf_counter()
@@ -56,7 +59,7 @@ class Taped:
         self._fastest = min(self._fastest, time.perf_counter() - began)
         self._n_ordinary += 1
         if self._n_ordinary == ORDINARY:
-            self._next = self._recorded if self._fastest < LONGEST_SECONDS else self._function
+            self._next = Taped._recorded if self._fastest < LONGEST_SECONDS else Taped._called
         return results
 
     def _recorded(self) -> Results:
@@ -64,14 +67,14 @@ class Taped:
             results = self._function()
         if recording.unfit is not None:
             logger.info("not taped: %s", recording.unfit)
-            self._next = self._function
+            self._next = Taped._called
             return results
         kept = list(results.values())
         memory = Memory(shortened(recording.calls, kept), kept)
         self._calls = memory.calls
         self._results = {name: memory.moved(tensor) for name, tensor in results.items()}
         self._changed = recording.changed
-        self._next = self._compared
+        self._next = Taped._compared
         return results
 
     def _compared(self) -> Results:
@@ -86,7 +89,7 @@ class Taped:
         same = all(map(same_bits, taped, [*results.values(), *self._changed]))
         if not same:
             logger.info("not taped: it depends on more than its tensors")
-        self._next = self._played if same else self._function
+        self._next = Taped._played if same else Taped._called
         return results
 
     @torch.no_grad()
