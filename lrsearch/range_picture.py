@@ -48,7 +48,11 @@ def paint(result: RangeTestResult, path: Path, *, title: str = "") -> None:
     if np.isfinite(smoothed).any():
         start, lowest = float(smoothed[0]), float(min(np.nanmin(smoothed), np.nanmin(loss)))
         fall = max(start - lowest, 1e-3 * abs(start), 1e-12)
-        axes.set_ylim(lowest - HEADROOM * fall, start + HEADROOM * fall)
+        highest = start
+        if result.suggested is None:  # nothing fell: noise is all there is to see below the edge
+            below = loss[lr < (np.inf if result.edge is None else result.edge)]
+            highest = max(start, float(np.nanmax(below))) if np.isfinite(below).any() else start
+        axes.set_ylim(lowest - HEADROOM * fall, highest + HEADROOM * fall)
     axes.set_xscale("log")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss")

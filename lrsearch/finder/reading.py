@@ -74,7 +74,8 @@ def read(losses: SweepLosses, smoothing: float = SMOOTHING) -> RangeTestResult:
     noise = float(np.std((finite - smoothed)[: int(smoothed.argmin()) + 1]))
     clear = min(1.0, fall / (CLEAR * noise)) if noise > 0 else float(fall > 0)
     if fall <= NOTHING * abs(smoothed[0]) or clear < 0.5:
-        return _result(losses, smoothed, {}, edge=edge)
+        whole = smooth(finite, smoothing)
+        return _result(losses, whole, {}, edge=_edge_of_noise(lr, whole, finite))
     lowest = int(smoothed.argmin())
     halfway = int(np.flatnonzero(smoothed[: lowest + 1] <= smoothed[0] - fall / 2)[0])
     readings = [rates[halfway], rates[lowest], *([edge / SAFE] if edge is not None else [])]
@@ -90,6 +91,16 @@ def _edge(lr: FloatArray, smoothed: FloatArray) -> float | None:
     bound = smoothed[lowest] + LOST * (smoothed[0] - smoothed[lowest])
     fine = np.flatnonzero(smoothed <= bound)
     first_lost = int(fine[-1]) + 1 if len(fine) else 0
+    return float(lr[first_lost]) if first_lost < len(lr) else None
+
+
+def _edge_of_noise(lr: FloatArray, smoothed: FloatArray, finite: FloatArray) -> float | None:
+    """As ``_edge`` where nothing fell: the loss rises above most rates' by more than noise, and stays there."""
+    usual = float(np.median(finite))
+    apart = np.abs(finite - usual)
+    bound = usual + max(CLEAR * float(np.median(apart)), NOTHING * abs(usual))
+    fine = np.flatnonzero(smoothed <= bound)
+    first_lost = int(fine[-1]) + 1 if len(fine) else len(lr)
     return float(lr[first_lost]) if first_lost < len(lr) else None
 
 
@@ -140,7 +151,11 @@ def _words(
 ) -> str:
     lost = f"training is lost from {edge:.2g} on" if edge is not None else "no rate tried was too high"
     if suggested is None or initial_lr is None:
-        return FLAT if edge is None else f"the loss never fell clearly; {lost}: try lower rates"
+        return (
+            FLAT
+            if edge is None
+            else f"the loss never fell clearly; {lost}: try more updates, larger batches, or lower rates"
+        )
     trust = "trust it" if confidence >= 0.6 else "a rough guide" if confidence >= 0.3 else "little to go by"
     return (
         f"begin with {suggested:.2g}; search {initial_lr.low:.2g} to {initial_lr.high:.2g}; {lost}; "

@@ -89,6 +89,22 @@ def test_a_loss_that_never_falls_suggests_nothing():
     assert "never fell" in result.verdict
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_alone_has_neither_a_rate_nor_an_edge(seed):
+    noise = np.random.default_rng(seed)
+    result = lrsearch.range_test(lambda lr: 4.6 + 0.01 * noise.standard_normal(), 1e-6, 1.0)
+    assert (result.suggested, result.edge) == (None, None)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_explosion_after_noise_is_an_edge(seed):
+    noise = np.random.default_rng(seed)
+    result = lrsearch.range_test(lambda lr: 4.6 + 0.01 * noise.standard_normal() + (lr > 0.01) * lr, 1e-6, 1.0)
+    assert result.suggested is None
+    assert 0.005 < result.edge < 0.2
+    assert "never fell" in result.verdict
+
+
 def test_losses_below_zero_do_not_stop_it():
     result = lrsearch.range_test(lambda lr: -5 * lr / (lr + 0.01), 1e-5, 1.0)
     assert len(result.lr) == 100
