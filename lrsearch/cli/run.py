@@ -68,4 +68,6 @@ def cost_words(cost: Cost) -> str:
         parts.append(f"{cost.epochs_asked} epochs asked")
     if cost.epochs_distinct is not None:
         parts.append(f"{cost.epochs_distinct} distinct")
+    if cost.epochs_expected is not None:
+        parts.append(f"about {cost.epochs_expected} as its rungs stop trials")
     return ", ".join(parts)

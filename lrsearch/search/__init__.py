@@ -2,9 +2,9 @@
 
 from .comparison import Finish, judge
 from .halving import falls_behind
-from .ladder import budget_share, ladder
+from .ladder import expected_share, ladder
 from .median import stops
 from .rungs import Rungs
 from .suggester import Suggester
 
-__all__ = ["Finish", "Rungs", "Suggester", "budget_share", "falls_behind", "judge", "ladder", "stops"]
+__all__ = ["Finish", "Rungs", "Suggester", "expected_share", "falls_behind", "judge", "ladder", "stops"]

@@ -108,13 +108,30 @@ def bracket_of(number: int, depth: int, reduction_factor: int) -> int:
 @lru_cache(maxsize=64)
 def _bounds(depth: int, reduction_factor: int) -> tuple[int, ...]:
     """The end of each bracket's part of [0, 2^64)."""
-    sizes = [-(-(depth + 1) * reduction_factor**s // (s + 1)) for s in range(depth, -1, -1)]
+    sizes = _sizes(depth, reduction_factor)
     total = sum(sizes)
     return tuple(2**64 * sum(sizes[: bracket + 1]) // total for bracket in range(len(sizes)))
 
 
-def budget_share(ladder: Ladder, end: int, reduction_factor: int) -> float:
-    """Expected epochs of a trial on this ladder, as a share of its horizon: 1 / reduction_factor go on at each rung."""
-    stops = [*(min(epoch, end) for epoch in ladder.epochs), end]
-    spans = np.diff([0, *stops])
-    return math.fsum(span / reduction_factor**k for k, span in enumerate(spans)) / end
+def _sizes(depth: int, reduction_factor: int) -> list[int]:
+    """Brackets' shares of all trials, in proportion."""
+    return [-(-(depth + 1) * reduction_factor**s // (s + 1)) for s in range(depth, -1, -1)]
+
+
+def expected_share(pruner: RungPruner, end: int) -> float:
+    """About which share of a study's epochs is trained where ``1 / reduction_factor`` of a rung's trials go on.
+
+    The rungs of ``same-phase`` are taken to lie where those of ``same-epoch`` do.
+
+    Args:
+        pruner: whose rungs.
+        end: epochs of a whole trial.
+    """
+    factor = pruner.reduction_factor
+    depth = n_rungs(pruner.min_epochs, factor, end)
+    sizes = _sizes(depth, factor) if isinstance(pruner, HyperbandPruner) else [1]
+    shares = []
+    for bracket in range(len(sizes)):
+        stops = [0, *(pruner.min_epochs * factor**k for k in range(bracket, depth)), end]
+        shares.append(math.fsum(span / factor**k for k, span in enumerate(np.diff(stops))) / end)
+    return float(np.average(shares, weights=sizes))

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..resolve import asks_for_range, resolve, updates_per_epoch, with_range
 from ..schedules import FAMILIES, Schedule
-from ..search import Suggester
+from ..search import Suggester, expected_share
 from ..space import Space
 from ..study import Cost, Preview, SampleCurve, StudySpec, TaskOffer
 from ..trajectory import count_epochs
@@ -88,6 +88,9 @@ class Draft:
             trials=n,
             epochs_asked=asked * spec.n_seeds,
             epochs_distinct=None if distinct is None else distinct * spec.n_seeds,
+            epochs_expected=None
+            if spec.rungs is None
+            else round(asked * spec.n_seeds * expected_share(spec.rungs, spec.intervals)),
         )
 
 
@@ -150,7 +153,8 @@ class Previews(Comparisons):
 
     def _seconds(self, draft: Draft, cost: Cost) -> float | None:
         """Seconds of the plain loop for the epochs that are trained, as the recipe's newest study measured it."""
-        epochs = cost.epochs_asked if cost.epochs_distinct is None else cost.epochs_distinct
+        counted = (cost.epochs_asked, cost.epochs_distinct, cost.epochs_expected)
+        epochs = min((count for count in counted if count is not None), default=None)
         updates = None if epochs is None or draft.spec.external else draft.updates(epochs)
         if updates is None:
             return None

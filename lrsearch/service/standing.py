@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from ..errors import NotFound
+from ..search import expected_share
 from ..store import Transaction
 from ..study import ENDED, Best, Confirmed, Point, Progress, Seconds, Study, Trial
 from .means import mean_metrics, mean_of
@@ -23,13 +24,11 @@ class Standing(Climbing):
         states = tx.trials.states(study.name)
         end = study.finished_at or tx.now()
         elapsed = (end - study.started_at).total_seconds() if study.started_at else 0.0
-        done = sum(n for state, n in states.items() if state not in ("queued", "running", "waiting"))
-        planned = study.spec.budget.trials
-        left = elapsed / done * max(planned - done, 0) if done and planned and study.state not in ENDED else None
+        epochs = tx.trials.epochs(study.name)
         progress = Progress(
             trials=states,
-            epochs=tx.trials.epochs(study.name),
-            seconds=Seconds(elapsed=elapsed, left=left),
+            epochs=epochs,
+            seconds=Seconds(elapsed=elapsed, left=seconds_left(study, states, epochs.asked, elapsed)),
             cost_in_trainings=cost_in_trainings(study, elapsed),
         )
         leaders = self._leaders(tx, study, top=1)
@@ -155,6 +154,29 @@ class Standing(Climbing):
             changes["test"] = {name: value for name, value in metrics.items() if name.startswith("test_")}
         tx.trials.change(study.name, trial.number, **changes)
         self._advance(tx, study)
+
+
+def seconds_left(study: Study, states: Mapping[str, int], epochs: int, elapsed: float) -> float | None:
+    """About how long a study will take from now on; None where nobody can know.
+
+    As the trials, or the epochs, so far took: the less of both. Trials side by side all end late, and trials that are
+    stopped early leave epochs out.
+
+    Args:
+        study: a study that is resolved, or not yet.
+        states: how many trials are in which state.
+        epochs: told so far.
+        elapsed: seconds since it began.
+    """
+    planned = study.spec.budget.trials
+    if planned is None or study.state in ENDED or not study.resolved:
+        return None
+    ended = sum(n for state, n in states.items() if state not in ("queued", "running", "waiting"))
+    share = 1.0 if study.spec.rungs is None else expected_share(study.spec.rungs, study.spec.intervals)
+    whole = planned * study.spec.intervals * study.spec.n_seeds * share
+    counts = ((ended, planned), (epochs, whole))
+    guesses = [elapsed / done * max(all_of_them - done, 0) for done, all_of_them in counts if done]
+    return min(guesses, default=None)
 
 
 def cost_in_trainings(study: Study, elapsed: float) -> float | None:

@@ -21,6 +21,9 @@ class Cost(Frozen):
     epochs_distinct: int | None
     """Epochs that differ from all others: those that are trained. None where later suggestions depend on results, or
     where there are too many to count."""
+    epochs_expected: int | None = None
+    """Of the epochs asked, about how many there will be as rungs let only the best trials go on (among few trials some
+    more go on); null without rungs."""
 
 
 class SampleCurve(Frozen):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lrsearch.schedules import Schedule
 from lrsearch.search import Rungs, falls_behind, ladder
-from lrsearch.search.ladder import Ladder, bracket_of, decay_done, n_rungs
+from lrsearch.search.ladder import Ladder, bracket_of, decay_done, expected_share, n_rungs
 from lrsearch.study import AshaPruner, HyperbandPruner, Outcome, RungPruner
 
 Curve = Sequence[float | None]
@@ -336,6 +336,20 @@ def test_about_one_of_reduction_factor_goes_on():
     rungs.advance()
     goes_on = sum(rungs.until(number) > 1 for number in range(20_000))
     assert 20_000 / 3 <= goes_on <= 20_000 / 3 + 4 * 20_000**0.5
+
+
+@given(first=st.integers(1, 20), factor=st.integers(2, 4), end=st.integers(2, 120), hyperband=st.booleans())
+def test_the_expected_share_is_the_mean_over_trials(first, factor, end, hyperband):
+    """Of 2,000 trials, each of which goes on at a rung with probability 1 / factor, counted epoch by epoch."""
+    pruner = (HyperbandPruner if hyperband else AshaPruner)(min_epochs=first, reduction_factor=factor)
+    schedule = Schedule.model_validate({"family": "constant", "initial_lr": 0.1, "epochs": end})
+    whole = {}
+    for number in range(2000):
+        climbs = ladder(pruner, number, schedule, 10)
+        if climbs not in whole:
+            whole[climbs] = sum(factor ** -sum(rung < epoch for rung in climbs.epochs) for epoch in range(1, end + 1))
+        whole.setdefault("all", []).append(whole[climbs])
+    assert expected_share(pruner, end) == pytest.approx(sum(whole["all"]) / 2000 / end, rel=0.02)
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,29 @@ def test_a_patch_changes_nothing_that_was_decided(service, spec, offers, patch):
     assert ends[0] == ends[1]
 
 
+def test_rungs_are_part_of_what_is_foreseen(service, spec, offers):
+    """Epochs expected, and while it runs about what is left of them: nothing is said of epochs nobody will train."""
+    whole = spec(**ASHA, budget={"trials": 60}, train={"seeds": 2})
+    cost = service.cost(whole)
+    assert cost.epochs_asked == 60 * 8 * 2
+    assert cost.epochs_expected == 60 * 2 * (1 + 1 / 2 + 2 / 4 + 4 / 8)
+    assert service.cost(spec(epochs=8)).epochs_expected is None
+    service.create(whole)
+    worker = Climber(service, "w", offers)
+    worker.ask(4, "s")
+    n_told = 0
+    while not over(service, "s"):
+        worker.say(*[worker.report_on(number) for number in worker.ready], hold=4)
+        progress = service.study("s").progress
+        if progress.seconds.left is not None:
+            n_told += 1
+            to_come = max(cost.epochs_expected - progress.epochs.asked, 0)
+            assert 0 <= progress.seconds.left <= progress.seconds.elapsed / progress.epochs.asked * to_come + 1e-9
+    assert n_told > 10
+    assert service.study("s").progress.seconds.left is None
+    assert service.study("s").progress.epochs.asked == pytest.approx(cost.epochs_expected, rel=0.35)
+
+
 def test_waiting_trials_leave_room_and_go_on_with_their_lease(service, spec, offers):
     service.create(spec(**ASHA, sampler="random", budget={"trials": 4}))
     worker = Climber(service, "w", offers)

@@ -210,6 +210,16 @@ def test_epochs_and_hours_bound_a_study(service, toy, spec):
     assert study.progress.trials == {"completed": 2}
 
 
+def test_what_is_left_is_known_before_a_trial_has_ended(service, toy, spec):
+    service.create(spec(epochs=10))
+    worker = toy()
+    worker.ask(hold=4)
+    assert service.study("s").progress.seconds.left is None
+    worker.say(*[worker.told(assignment, upto=5) for assignment in worker.held])
+    seconds = service.study("s").progress.seconds
+    assert seconds.left == pytest.approx(seconds.elapsed)
+
+
 def test_a_budget_is_never_without_end(service, toy, spec):
     toy().ask(hold=0)
     service.create(spec())
