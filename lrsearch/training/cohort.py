@@ -85,10 +85,10 @@ class Cohort:
         )
 
     def shares(self, run: Run) -> int:
-        """Epochs from the start that a run not begun has in common with those under way, 0 unless it may join them."""
+        """Epochs from the start that a run not begun has in common with those under way, -1 where it may not join."""
         if self.lane_of(run) is None:
-            return 0
-        return max(1, *(run.common(other) for other in self.runs))
+            return -1
+        return max(run.common(other) for other in self.runs)
 
     def join(self, run: Run) -> None:
         """A run that has not begun goes on with the lane that has come its way."""

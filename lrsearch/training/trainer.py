@@ -222,9 +222,9 @@ class Trainer:
         if run.alone:
             return None
         n_shared, cohort = max(
-            ((cohort.shares(run), cohort) for cohort in self._cohorts), key=itemgetter(0), default=(0, None)
+            ((cohort.shares(run), cohort) for cohort in self._cohorts), key=itemgetter(0), default=(-1, None)
         )
-        return cohort if n_shared else None
+        return cohort if n_shared >= 0 else None
 
     def _start(self, group: Group, epoch: int, runs: Sequence[tuple[Run, Prefix | None]]) -> None:
         """New cohorts of runs that begin at ``epoch``, with the states of their prefixes."""

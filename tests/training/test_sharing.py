@@ -9,8 +9,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lrsearch.schedules import Schedule
-from lrsearch.study import OPTIMIZERS, Assignment, Result, TrainSpec
+from lrsearch.resolve import resolve
+from lrsearch.schedules import FAMILIES, Schedule
+from lrsearch.search import Suggester
+from lrsearch.space import Space
+from lrsearch.study import OPTIMIZERS, Assignment, Result, TrainSpec, read_spec
 from lrsearch.tasks.catalog import BUILT_IN, CATALOG
 from lrsearch.training.prefixes import PrefixStore
 from lrsearch.training.trainer import Trainer
@@ -38,6 +41,18 @@ def grid(number, n_trials=40):
     return [one() for _ in range(draw.randint(1, n_trials))]
 
 
+def any_families(number, n_trials=12):
+    """A random space over some of all the families there are, each with its own default ranges, by trial."""
+    draw = random.Random(number)
+    families = draw.sample(sorted(FAMILIES), 3)
+    space = {"family": families, "initial_lr": [0.05, 0.1], "warmup": [1, 2]}
+    fields = {"task": "least-squares", "epochs": draw.randint(4, 9), "space": space, "sampler": "random"}
+    spec = resolve(read_spec({**fields, "budget": {"trials": n_trials}}), CATALOG["least-squares"])
+    made, suggester = Space(spec, 10), Suggester(spec)
+    found = [made.schedule(suggester.suggest(trial, [])) for trial in range(n_trials)]
+    return [schedule.model_dump(mode="json", exclude_unset=True) for schedule in found]
+
+
 def values(points):
     return [(p.epoch, p.update, p.seed, p.lr_first, p.lr_last, p.metrics) for p in points]
 
@@ -46,10 +61,13 @@ def numbered(assign, schedules, task="least-squares", **fields):
     return [assign(task, schedule, trial=number, **fields) for number, schedule in enumerate(schedules)]
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 5, 64])
-@pytest.mark.parametrize("number", range(25))
-def test_epochs_trained_are_the_distinct_ones(bench, assign, number, lanes):
-    schedules = grid(number)
+@pytest.mark.parametrize("lanes", [1, 5, 64])
+@pytest.mark.parametrize(
+    "number", [*range(10), *(pytest.param(number, marks=pytest.mark.slow) for number in range(10, 100))]
+)
+@pytest.mark.parametrize("space", [grid, any_families])
+def test_epochs_trained_are_the_distinct_ones(bench, assign, space, number, lanes):
+    schedules = space(number)
     told = bench(lanes=lanes).train_all(numbered(assign, schedules))
     assert {result.state for result, _ in told.values()} == {"completed"}
     task = CATALOG["least-squares"]
