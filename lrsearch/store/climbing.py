@@ -24,7 +24,6 @@ _BEGUN = (
 )
 _STANDS = select(TRIALS.c.number, TRIALS.c.state, TRIALS.c.value, _ASKED).where(_STUDY)
 _THESE = _STANDS.where(TRIALS.c.number.in_(bindparam("its_numbers", expanding=True)))
-_WAITING = select(TRIALS.c.number).where(_STUDY, TRIALS.c.state == "waiting")
 _VALUES = select(POINTS.c.number, POINTS.c.epoch, POINTS.c.objective).where(
     POINTS.c.study == bindparam("its_study"),
     POINTS.c.purpose == "trial",
@@ -82,10 +81,6 @@ class Climbing(TrialRows):
             for number, epoch, value in self._connection.execute(statement, its):
                 values.setdefault((number, epoch), []).append(value)
         return values
-
-    def waiting(self, study: str) -> list[int]:
-        """The numbers of the trials that wait at a rung."""
-        return sorted(self._connection.execute(_WAITING, {"its_study": study}).scalars())
 
     def prune_waiting(self, study: str, moment: datetime) -> None:
         """End every trial that waits as pruned; leases keep what they hold, so that they can be told."""

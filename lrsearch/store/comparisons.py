@@ -6,7 +6,7 @@ from collections import Counter
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, select, update
 
 from ..errors import NotFound
 from ..study import Comparison, Page
@@ -54,11 +54,6 @@ class Comparisons(Noun):
             row["rest"] = to_json(from_json(old) | {"result": plain(Comparison, "result", new["result"])})
         if row:
             self._connection.execute(update(COMPARISONS).where(COMPARISONS.c.name == name).values(row))
-
-    def delete(self, name: str) -> None:
-        """Erase a comparison; its studies stay, as studies of their own. Raises NotFound."""
-        if self._connection.execute(delete(COMPARISONS).where(COMPARISONS.c.name == name)).rowcount == 0:
-            raise _missing(name)
 
     def page(self, *, limit: int = 50, cursor: str | None = None) -> Page[Comparison]:
         """Comparisons, newest first. Raises InvalidInput for a cursor of another listing."""

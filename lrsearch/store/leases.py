@@ -19,7 +19,6 @@ REMEMBERED = timedelta(days=7)
 # statements that every report runs are built once
 _ITS = and_(LEASES.c.lease == bindparam("its_lease"), LEASES.c.ended_at.is_(None))
 _ONE = select(LEASES).where(_ITS)
-_LOCKED = _ONE.with_for_update()
 _CHANGE = update(LEASES).where(_ITS)
 
 
@@ -56,16 +55,16 @@ class Leases(Noun):
         self._connection.execute(delete(LEASES).where(LEASES.c.ended_at < self._now() - REMEMBERED))
         self._add(LEASES, _columns(asdict(row)), f"there is a lease `{row.lease}` already")
 
-    def get(self, lease: str, *, lock: bool = False) -> LeaseRow:
-        """A lease that has not ended; ``lock`` keeps it to this transaction. Raises NotFound."""
-        row = self.find(lease, lock=lock)
+    def get(self, lease: str) -> LeaseRow:
+        """A lease that has not ended. Raises NotFound."""
+        row = self.find(lease)
         if row is None:
             raise _missing(lease)
         return row
 
-    def find(self, lease: str, *, lock: bool = False) -> LeaseRow | None:
+    def find(self, lease: str) -> LeaseRow | None:
         """A lease that has not ended, or None."""
-        row = self._connection.execute(_LOCKED if lock else _ONE, {"its_lease": lease}).one_or_none()
+        row = self._connection.execute(_ONE, {"its_lease": lease}).one_or_none()
         return None if row is None else _lease(row)
 
     def was(self, lease: str) -> bool:

@@ -168,10 +168,6 @@ class Points(Noun):
         """Erase a trial's own points beyond epoch ``after``."""
         self._connection.execute(delete(POINTS).where(_its(study, number, "trial"), POINTS.c.epoch > after))
 
-    def delete(self, study: str, number: int, purpose: Purpose) -> None:
-        """Erase a trial's points of one purpose."""
-        self._connection.execute(delete(POINTS).where(_its(study, number, purpose)))
-
     def _attempts(
         self, study: str, number: int, purpose: Purpose, keys: Sequence[tuple[int, int]]
     ) -> dict[tuple[int, int], int]:

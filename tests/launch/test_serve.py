@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+import lrsearch
 from lrsearch.spec_file import read_study
 
 Make = Callable[..., Any]
@@ -59,6 +60,36 @@ def test_killed_workers_and_services_lose_nothing(
     assert there.best("slow").value == min(trial.value for trial in trials if trial.value is not None)
     for trial in trials:
         assert [point.update for point in there.curve("slow", trial.number)] == [1600 * n for n in range(1, 51)]
+    assert two.end() == 0
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        {"name": "asha"},
+        pytest.param({"name": "median", "startup_trials": 1, "startup_epochs": 2}, marks=pytest.mark.slow),
+    ],
+)
+def test_kills_change_no_decision_of_a_pruned_study(
+    serving: Make, client: Make, until: Make, slow_study: dict[str, Any], tmp_path: Path, pruner: dict[str, Any]
+) -> None:
+    """The worker is killed, then the service: the study ends as one that nothing happened to."""
+    pruned = {**slow_study, "budget": {"trials": 10}, "sampler": {"name": "random", "seed": 1}, "pruner": pruner}
+    one = serving(workers=1)
+    there = client(one.url)
+    there.create(pruned)
+    until(lambda: there.study("slow").progress.epochs.trained > 30)
+    for worker in one.workers():
+        worker.kill()
+    until(lambda: any(trial.attempts == 2 for trial in there.list_trials("slow").items))
+    until(lambda: there.study("slow").progress.epochs.trained > 60)
+    one.end(signal.SIGKILL)
+    two = serving(workers=1, port=one.port)
+    until(lambda: there.study("slow").state == "completed")
+    undisturbed = lrsearch.run(pruned, database=f"sqlite:///{tmp_path / 'undisturbed.db'}")
+    found, expected = there.list_trials("slow").items, undisturbed.trials()
+    assert [(it.number, it.state, it.value) for it in found] == [(it.number, it.state, it.value) for it in expected]
+    assert {trial.state for trial in found} >= {"completed", "pruned"}
     assert two.end() == 0
 
 

@@ -56,18 +56,9 @@ def test_change(store, comparison):
 
 def test_a_missing_comparison(store):
     with store.transaction() as tx:
-        for verb in (tx.comparisons.get, tx.comparisons.change, tx.comparisons.delete):
+        for verb in (tx.comparisons.get, tx.comparisons.change):
             with pytest.raises(NotFound, match="no comparison `c`"):
                 verb("c")
-
-
-def test_a_deleted_comparison_leaves_its_studies(store, comparison, study):
-    with store.transaction() as tx:
-        tx.comparisons.add(comparison("c"))
-        tx.studies.add(study("c.a", comparison="c"))
-        tx.comparisons.delete("c")
-        assert tx.comparisons.find("c") is None
-        assert tx.studies.get("c.a") == study("c.a")
 
 
 def test_a_study_of_an_unknown_comparison_is_refused(store, study):

@@ -22,7 +22,7 @@ def test_a_lease_comes_back_whole(tx, lease, moment):
     ]
     for row in rows:
         tx.leases.add(row)
-    assert [tx.leases.get(row.lease, lock=True) for row in rows] == rows
+    assert [tx.leases.get(row.lease) for row in rows] == rows
     assert [tx.leases.find(row.lease) for row in rows] == rows
     assert tx.leases.of_worker("w") == [rows[2], rows[0]]
     with pytest.raises(Conflict, match="`a`"):

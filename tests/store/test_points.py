@@ -126,13 +126,11 @@ def test_the_objective_of_earlier_trials_at_an_epoch(tx, trial, point):
     assert tx.points.objective_at("s", 3, before=6) == tx.points.objective_at("t", 2, before=6) == []
 
 
-def test_cut_and_delete(tx, point):
+def test_cut(tx, point):
     for purpose in ("trial", "test"):
         tx.points.add("s", [Arrival(0, purpose, 1, [point(e, s) for e in (1, 2, 3) for s in (0, 1)], [None] * 6)])
     tx.points.add("s", [Arrival(1, "trial", 1, [point(3)], [None])])
     tx.points.cut("s", 0, after=1)
     assert tx.points.of("s", 0) == [point(1, 0), point(1, 1)]
     assert len(tx.points.of("s", 0, purpose="test")) == 6
-    tx.points.delete("s", 0, "test")
-    assert tx.points.of("s", 0, purpose="test") == []
     assert tx.points.of("s", 1) == [point(3)]

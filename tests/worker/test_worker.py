@@ -14,6 +14,7 @@ from lrsearch.service import Service
 from lrsearch.store import Store
 from lrsearch.study import Directive, LeaseRequest, ReportRequest, StudySpec
 from lrsearch.tasks.least_squares import LeastSquares
+from lrsearch.tasks.registry import load_tasks
 from lrsearch.training.prefixes import PrefixStore
 from lrsearch.training.trainer import Trainer
 from lrsearch.worker import Worker
@@ -317,13 +318,18 @@ def test_real_models_too(service: Service, spec: Make, worker: Make, values: Mak
     assert best.value == min(value for value in values("s").values() if value is not None)
 
 
-@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
-def test_a_pruned_study_repeats_whoever_trains_it(service: Service, spec: Make, pruner: str) -> None:
-    known = {"least-squares": LeastSquares}
+@pytest.mark.parametrize(
+    ("pruner", "task"),
+    [("asha", "least-squares"), ("hyperband", "least-squares"), ("median", "least-squares"), ("asha", "synthetic-mlp")],
+)
+def test_a_pruned_study_repeats_whoever_trains_it(service: Service, spec: Make, pruner: str, task: str) -> None:
+    if task != "least-squares":
+        pytest.importorskip("torch")
+    known = {task: load_tasks()[task]}
     found = []
     for number, lanes in enumerate([(None,), (1,), (2, 7)]):
         name = f"{pruner}-{number}"
-        service.create(spec(name=name, epochs=18, pruner=pruner, budget={"trials": 30}))
+        service.create(spec(name=name, task=task, epochs=18, pruner=pruner, budget={"trials": 30}))
         workers = [
             Worker(service, Trainer(known, PrefixStore(), "cpu", lanes=most), study=name, name=f"{name}-{place}")
             for place, most in enumerate(lanes)
