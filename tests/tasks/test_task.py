@@ -75,6 +75,7 @@ def test_accuracy_is_left_out_where_no_metric_asks_for_it():
         ({"metrics": {"val_loss": "down"}}, "minimize"),
         ({"Options": dict}, "lrsearch.Options"),
         ({"model": Task.model}, "model"),
+        ({"examples_option": "size"}, "examples_option"),
     ],
 )
 def test_a_broken_class_is_refused(attributes, says):
