@@ -4,16 +4,17 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
+TENSORFLOW := .venv-tensorflow
 STAMP := $(VENV)/.installed
 CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python3.11 python
 WORKERS ?= auto
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format bench
+.PHONY: help install demo test test-slow test-tensorflow check format bench
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1 /p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "make %-10s%s\n", name, $$0 }'
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1 /p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "make %-16s%s\n", name, $$0 }'
 
 $(STAMP): pyproject.toml constraints.txt
 	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
@@ -46,6 +47,17 @@ test: $(STAMP)  ## the fast tests
 
 test-slow: $(STAMP)  ## every test in its long form: more seeds, more random moments, full data where it is there
 	@HYPOTHESIS_PROFILE=thorough $(TEST) -m ""
+
+$(TENSORFLOW)/.installed: $(STAMP)
+	@echo "Installing TensorFlow into $(TENSORFLOW), a few minutes: 2.2 GB on disk."
+	@$(BIN)/python -m venv $(TENSORFLOW)
+	@$(TENSORFLOW)/bin/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[service]' tensorflow hypothesis psutil pytest pytest-timeout
+	@touch $@
+
+test-tensorflow: $(TENSORFLOW)/.installed  ## Keras's tests on TensorFlow, in an environment of its own
+	@KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 OMP_NUM_THREADS=1 $(TENSORFLOW)/bin/python -m pytest \
+		tests/callbacks/test_keras.py tests/exports/test_keras.py
 
 check: $(STAMP)  ## format, lint, types, imports, compose files, house rules
 	@$(BIN)/ruff format --check --quiet . || { echo "Some files are not formatted: make format" >&2; exit 1; }

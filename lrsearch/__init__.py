@@ -5,6 +5,7 @@ The names below load what they need when first used, so that ``import lrsearch``
     Schedule            a schedule of any family: lr_table(), to_torch()
     Client              the service's verbs over HTTP
     run                 a study in this process
+    callbacks           a trial trained by Keras's, Lightning's or Transformers' own loop
     import_schedule     a torch scheduler, a transformers or timm config as a Schedule
     diagnose, Recorder  what a training's records show
     range_test          which learning rates are good, for any training loop; torch_range_test for PyTorch's
@@ -17,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import callbacks
     from .client import Client
     from .diagnosis import diagnose
     from .errors import Conflict, InvalidInput, LrsearchError, NotAllowed, NotFound, Unavailable
@@ -51,6 +53,7 @@ _HOMES = {
 }
 
 __version__ = "0.1.0"
+_ROOMS = ("callbacks",)
 __all__ = [
     "Client",
     "Conflict",
@@ -66,6 +69,7 @@ __all__ = [
     "Task",
     "Unavailable",
     "__version__",
+    "callbacks",
     "diagnose",
     "import_schedule",
     "range_test",
@@ -75,6 +79,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import warnings
 
 import numpy as np
 import pytest
-import torch
 
 from lrsearch.schedules import CLOSED_FORMS, Schedule
-from lrsearch.tasks.vision import torchvision_datasets
+from lrsearch.tasks.vision import torchvision_module
 
 BEYOND = 5
 FLOAT64 = 1e-12
@@ -24,7 +24,8 @@ RECIPE = {"task": "digits-mlp", "optimizer": {"name": "sgd", "momentum": 0.9}, "
 
 def framework(*modules):
     """The first of ``modules``, all imported; what they warn of while they are imported is not ours."""
-    torchvision_datasets()  # some import torchvision, which may have been built for another torch
+    if importlib.util.find_spec("torchvision"):  # some import it, and it may have been built for another torch
+        torchvision_module("datasets")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -57,6 +58,8 @@ def assert_agree(rates, wanted, tolerance):
 
 
 def weights(*shapes):
+    import torch
+
     return [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
 
 

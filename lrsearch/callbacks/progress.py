@@ -1,0 +1,106 @@
+"""Where a trial stands in a framework's loop: its next epoch, and that epoch's rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, SupportsFloat
+
+import numpy as np
+
+from ..errors import InvalidInput
+from ..schedules import FloatArray
+
+if TYPE_CHECKING:
+    from ..external import LiveTrial
+
+
+class Progress:
+    """A trial as its callback sees it: one epoch of the framework's loop is one reporting interval.
+
+    Args:
+        trial: the trial.
+        updates_per_epoch: optimiser updates an epoch, where the framework cannot count them beforehand.
+
+    Raises:
+        InvalidInput: the schedule controls more than one rate for all parameters.
+    """
+
+    def __init__(self, trial: LiveTrial, updates_per_epoch: int | None) -> None:
+        if trial.schedule.wider:
+            names = "`, `".join(trial.schedule.wider)
+            raise InvalidInput(
+                f"a callback sets one rate for all parameters, and cannot do `{names}`: "
+                "set what `lrsearch.schedules.controls` says in a loop of your own",
+                field=trial.schedule.wider[0],
+            )
+        self.trial = trial
+        self.epoch = trial.start
+        """Finished epochs."""
+        self._updates_per_epoch = updates_per_epoch
+        self._rates: FloatArray = np.empty(0)
+
+    def require_epochs(self, last: int, advice: str) -> None:
+        """The loop must reach the trial's last epoch, or nobody would know what its schedule ends with.
+
+        Raises:
+            InvalidInput: it ends before.
+        """
+        if last < self.trial.epochs:
+            raise InvalidInput(
+                f"trial {self.trial.number} has {self.trial.epochs} epochs, and the loop ends after {last}: {advice}",
+                field="epochs",
+            )
+
+    def begin(self, epoch: int, counted: int | None) -> int:
+        """Begin an epoch: a metric-driven schedule knows its rates only now. Returns its number of updates.
+
+        Args:
+            epoch: finished epochs before it.
+            counted: updates of an epoch as the framework counts them; None = it cannot.
+
+        Raises:
+            InvalidInput: another epoch comes next; nobody knows the updates of an epoch, or they are not
+                ``eval_every``; as ``Schedule.lr``.
+        """
+        if epoch != self.epoch:
+            raise InvalidInput(
+                f"trial {self.trial.number} goes on after {self.epoch} finished epochs, the loop after {epoch}: "
+                "begin with `trial.start`",
+                field="epoch",
+            )
+        n_updates = self._updates_per_epoch or counted
+        if n_updates is None:
+            raise InvalidInput(
+                "nobody knows how many updates an epoch has: give the callback `updates_per_epoch`",
+                field="updates_per_epoch",
+            )
+        schedule = self.trial.schedule
+        if schedule.eval_every not in (None, n_updates):
+            raise InvalidInput(
+                f"an epoch of the loop is a reporting interval: it must have eval_every = {schedule.eval_every} "
+                f"updates (got {n_updates})",
+                field="eval_every",
+            )
+        updates = np.arange(epoch * n_updates, (epoch + 1) * n_updates)
+        self._rates = schedule.lr(updates, n_updates, history=self.trial.history[:epoch])
+        return n_updates
+
+    def rate(self, update: int) -> float:
+        """The rate of an update of the epoch, counted from its beginning.
+
+        Raises:
+            InvalidInput: the epoch has fewer updates.
+        """
+        if update >= len(self._rates):
+            raise InvalidInput(
+                f"an epoch has {len(self._rates)} updates, and the loop goes on without reporting: correct "
+                "`updates_per_epoch`, and validate at the end of every epoch",
+                field="updates_per_epoch",
+            )
+        return float(self._rates[update])
+
+    def report(self, metrics: Mapping[str, SupportsFloat]) -> bool:
+        """Tell an epoch's metrics; whether the loop is to stop."""
+        self.trial.report(**metrics)
+        self.epoch += 1
+        return self.trial.should_stop or self.trial.finished
