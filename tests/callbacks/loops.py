@@ -15,6 +15,9 @@ from lrsearch.launch import Listener
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 SCRIPT = """
 import importlib.util, json, sys
+if importlib.util.find_spec("torchvision"):  # which may have been built for another torch
+    from lrsearch.tasks.vision import torchvision_module
+    torchvision_module("datasets")
 spec = importlib.util.spec_from_file_location("example", sys.argv[1])
 example = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(example)

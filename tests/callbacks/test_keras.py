@@ -224,7 +224,7 @@ def test_controls_beyond_the_rate_are_refused(service, external):
 
 
 def test_the_example_tunes_the_classic_listing_through_the_service(keras, service, tmp_path):
-    cut = {"updates": 100, "budget": {"trials": 4}}
+    cut = {"updates": 100, "budget": {"trials": 2}}
     listing, *_ = run_example("keras_exponential", service, tmp_path, **cut)
     its = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=100, decay_rate=0.96, staircase=True)
     wanted = [float(its(update)) for update in range(100)]

@@ -13,6 +13,7 @@ from lrsearch.errors import InvalidInput
 from lrsearch.external import trials
 
 from ..exports.players import framework
+from .loops import run_example
 
 PER_EPOCH = 6
 
@@ -119,3 +120,8 @@ def test_what_cannot_be_the_trials_training_is_refused(lightning, service, exter
     with pytest.raises(InvalidInput, match=law):
         fit(lightning, trial, **told)
     loop.close()
+
+
+def test_the_example_tunes_a_module_through_the_service(lightning, service, tmp_path):
+    cut = {"epochs": 2, "budget": {"trials": 2}}
+    run_example("lightning_digits", service, tmp_path, **cut)

@@ -11,6 +11,7 @@ from lrsearch.errors import InvalidInput
 from lrsearch.external import trials
 
 from ..exports.players import framework
+from .loops import run_example
 
 PER_EPOCH = 6
 
@@ -125,3 +126,8 @@ def test_what_cannot_be_the_trials_training_is_refused(service, external, tmp_pa
     with pytest.raises(InvalidInput, match=law):
         train(trial, tmp_path, **told)
     loop.close()
+
+
+def test_the_example_tunes_a_bert_through_the_service(service, tmp_path):
+    cut = {"epochs": 2, "budget": {"trials": 2}}
+    run_example("transformers_tokens", service, tmp_path, **cut)
