@@ -13,6 +13,7 @@ from . import (
     demo,
     diagnose,
     export,
+    plot,
     preview,
     range_test,
     run,
@@ -45,6 +46,7 @@ app.command("list")(studies.list_)
 app.command("status")(studies.status)
 app.command("trials")(trials.trials)
 app.command("best")(best.best)
+app.command("plot")(plot.plot)
 app.command("export")(export.export)
 app.command("diagnose")(diagnose.diagnose)
 app.command("checkpoint")(checkpoint.checkpoint)

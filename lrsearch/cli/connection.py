@@ -28,6 +28,8 @@ class Local:
         self.resume = service.resume
         self.cancel = service.cancel
         self.delete = service.delete
+        self.trial = service.trial
+        self.curve = service.curve
         self.comparison = service.comparison
         self.diagnosis = service.diagnosis
         self.checkpoint = service.checkpoint

@@ -16,6 +16,7 @@ import typer
 from ..errors import Unavailable
 from .answers import print_best
 from .compare import print_comparison
+from .curves import all_trials
 from .exits import INTERRUPTED, complain
 from .progress import follow_comparison, follow_study
 from .studies import end
@@ -24,7 +25,7 @@ from .submit import asked
 if TYPE_CHECKING:
     from ..client import Client
     from ..launch import Crew
-    from ..study import Best, Study, Trial
+    from ..study import Study
 
 N_WORKERS = 2
 STUDY = "digits-step"
@@ -102,36 +103,17 @@ def _search(client: Client, crew: Crew, output: Path) -> None:
     print_best(best, study)
     print("\nThe same as code for your own training (lrsearch best STUDY --as torch):\n")
     print(client.export(study.name, None, "torch").text.rstrip(), flush=True)
-    print(f"\nA picture of every schedule tried: {_paint(client, study, best, output)}", flush=True)
+    print(f"\nA picture of every schedule tried: {_paint(client, study, output)}", flush=True)
 
 
-def _paint(client: Client, study: Study, best: Best, output: Path) -> Path:
-    from ..pictures import Tried, paint
+def _paint(client: Client, study: Study, output: Path) -> Path:
+    from ..pictures import Trained, paint_study
 
     output.mkdir(parents=True, exist_ok=True)
     path = (output / f"{study.name}.png").absolute()
-    tried = [Tried(trial.number, trial.schedule, trial.value) for trial in _trials(client, study.name)]
-    metric = study.spec.objective.metric or "value"
-    paint(
-        path,
-        tried,
-        best.trial,
-        metric=metric,
-        minimize=study.spec.minimize,
-        updates_per_epoch=study.updates_per_epoch,
-        title=f"{study.name}: {len(tried)} schedules tried on {study.spec.task}",
-    )
+    trials = all_trials(client, study.name)
+    paint_study(path, study, [Trained(trial, client.curve(study.name, trial.number)) for trial in trials])
     return path
-
-
-def _trials(client: Client, name: str) -> Iterator[Trial]:
-    cursor: str | None = None
-    while True:
-        page = client.list_trials(name, limit=1000, cursor=cursor)
-        yield from page.items
-        cursor = page.next
-        if cursor is None:
-            return
 
 
 def _compare(client: Client, crew: Crew) -> None:

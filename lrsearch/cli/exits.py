@@ -35,6 +35,7 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
         "torch": "train",
         "torchvision": "vision",
         "matplotlib": "plot",
+        "tensorboardX": "tensorboard",
     }
 )
 """Which extra installs a module that the light installation lacks."""

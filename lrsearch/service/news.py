@@ -10,9 +10,8 @@ from typing import Any
 
 from ..errors import InvalidInput
 from ..store import Added
-from ..study import EpochCounts, Point, Report, Result, Study, Trial
+from ..study import EpochCounts, Point, Report, Result, Study, Trial, mean_metrics, mean_of
 from ..trajectory import n_intervals
-from .means import mean_metrics, mean_of
 from .standing import seeds_for
 
 

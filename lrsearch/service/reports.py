@@ -22,10 +22,11 @@ from ..study import (
     Result,
     Study,
     Trial,
+    mean_metrics,
+    mean_of,
 )
 from ..trajectory import n_intervals
 from .leases import Leases
-from .means import mean_metrics, mean_of
 from .news import News, Refused, changed, completion, follow, placed, rounds, unstoppable
 from .repeats import trained_again
 from .standing import ended, seeds_for

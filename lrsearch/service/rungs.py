@@ -7,10 +7,9 @@ from typing import Any
 
 from ..search import Rungs, falls_behind, ladder
 from ..store import HeldTrial, Transaction
-from ..study import TERMINAL, Directive, Outcome, Point, RungPruner, Study, Trial
+from ..study import TERMINAL, Directive, Outcome, Point, RungPruner, Study, Trial, mean_of
 from ..trajectory import n_intervals
 from .budgets import Budgets
-from .means import mean_of
 
 MOST_AHEAD = 256
 """At most so many arrivals of a rung are asked for at once."""

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from ..errors import NotFound
 from ..search import expected_share
 from ..store import Transaction
-from ..study import ENDED, Best, Confirmed, Point, Progress, Seconds, Study, Trial
-from .means import mean_metrics, mean_of
+from ..study import ENDED, Best, Confirmed, Point, Progress, Seconds, Study, Trial, mean_metrics, mean_of
 from .rungs import Climbing
 
 BUDGET_SPENT = "the study's budget was spent before this trial began"

@@ -7,6 +7,7 @@ arithmetic, so that 0.1, 0.3, ... are the numbers one would have typed, on every
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -200,7 +201,13 @@ class Spaced(Ordered):
 
     @override
     def _index(self, number: float) -> int | None:
-        return next((index for index in range(self.count) if self.value(index) == number), None)
+        if not self.low <= number <= self.high:
+            return None
+        scale = math.log if self.log else float
+        low, at, high = (scale(value) for value in (self.low, number, self.high))
+        near = round((at - low) / (high - low) * (self.count - 1))
+        around = range(max(0, near - 1), min(self.count, near + 2))
+        return next((index for index in around if self.value(index) == number), None)
 
 
 @dataclass(frozen=True)

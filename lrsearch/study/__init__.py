@@ -18,6 +18,7 @@ from .lease import (
     TaskOffer,
     Worker,
 )
+from .means import by_epoch, mean_metrics, mean_of
 from .optimizers import OPTIMIZERS, Adagrad, Adam, AdamW, AnyOptimizer, OptimizerSpec, Ranger, Rmsprop, Sgd
 from .preview import Cost, Preview, SampleCurve
 from .pruners import AshaPruner, HyperbandPruner, MedianPruner, NoPruner, RungPruner
@@ -77,5 +78,6 @@ __all__ = [
     "RangeTest", "RangeTestResult", "RangeTestSpec", "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest",
     "Result", "Rmsprop", "RungPruner", "SampleCurve", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study",
     "StudyPatch", "StudySpec", "StudyState", "SweepLosses", "SweepSpec", "TaskDefaults", "TaskOffer", "Text",
-    "TrainSpec", "Trial", "TrialRequest", "TrialState", "Verdict", "Watch", "Worker", "now", "read_spec",
+    "TrainSpec", "Trial", "TrialRequest", "TrialState", "Verdict", "Watch", "Worker", "by_epoch", "mean_metrics",
+    "mean_of", "now", "read_spec",
 ]  # fmt: skip
