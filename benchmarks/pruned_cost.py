@@ -4,7 +4,8 @@ For each training seed the study is POSTed with ASHA to a service that has never
 a pruner, to learn every cell's value (which reuses what is stored, and is not timed). A seed counts as kept where
 ASHA's winner is the grid's, or where its value lies within the seed noise of it: one standard deviation, over the
 seeds, of the values of the cell that wins on the mean. Beside it: how often any cell at all would do, were it chosen by
-chance.
+chance; and, since the least of 192 noisy values is luck for a good part, how often ASHA's winner is as good as the
+grid's on all the other seeds: its mean there at most the seed noise above the other's.
 
     python benchmarks/pruned_cost.py [--seeds 20] [--min-epochs 10] [--factor 3] [--no-record]
 """
@@ -84,11 +85,14 @@ def judged(rows: list[dict[str, Any]], values: list[dict[int, float]], training_
     means = {cell: statistics.fmean(its[cell] for its in values) for cell in values[0]}
     overall = min(means, key=means.__getitem__)
     noise = statistics.stdev(its[overall] for its in values) if len(values) > 1 else 0.0
-    same = within = by_chance = 0
+    same = within = by_chance = elsewhere = 0
+    totals = {cell: math.fsum(its[cell] for its in values) for cell in values[0]}
     for pruned, its in zip(rows, values, strict=True):
         winner = min(its, key=lambda cell: (its[cell], cell))
         same += pruned["best"] == winner
         within += its[pruned["best"]] <= its[winner] + noise
+        ours, theirs = (totals[cell] - its[cell] for cell in (pruned["best"], winner))
+        elsewhere += ours <= theirs + noise * (len(values) - 1)
         by_chance += sum(value <= its[winner] + noise for value in its.values())
     seconds = [pruned["seconds"] for pruned in rows]
     return {
@@ -101,6 +105,7 @@ def judged(rows: list[dict[str, Any]], values: list[dict[int, float]], training_
         "seed_noise": noise,
         "winner_is_the_grids": same,
         "winner_within_noise": within,
+        "winner_as_good_on_other_seeds": elsewhere,
         "cells_within_noise": round(by_chance / len(rows), 1),
     }
 
