@@ -62,7 +62,7 @@ JAX = Dialect(
 KERAS = Dialect(
     modules={"math": "import math\n"},
     names={"pi": "math.pi"} | {name: f"ops.{name}" for name in _ARRAYS},
-    passed="ops.searchsorted(ops.array({numbers}), {now}, side='right')",
+    passed="ops.sum(ops.cast(ops.array({numbers}) <= ops.expand_dims({now}, -1), 'int32'), axis=-1)",
     at="ops.take(ops.array({numbers}), {index})",
     real="ops.cast({}, 'float32')",
     power="ops.exp(math.log({constant}) * ({exponent}))",

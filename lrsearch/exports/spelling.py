@@ -86,6 +86,13 @@ class Spelling(ast.NodeTransformer):
             return _written(self._dialect.power.format(constant=ast.unparse(left), exponent=ast.unparse(right)))
         return ast.BinOp(left, node.op, right)
 
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        """A comparison: of whole numbers as it is, else of floats; TensorFlow compares no others."""
+        sides = [node.left, *node.comparators]
+        spell = self.visit if all(map(self._is_whole, sides)) else self._real
+        left, *right = (spell(side) for side in sides)
+        return ast.Compare(left, node.ops, right)
+
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """A function of the vocabulary."""
         whole = self._is_whole(node)
