@@ -18,6 +18,8 @@ class Dialect:
         real: how a whole number of updates becomes a float, where the language does not see to it.
         power: a ``{constant}`` to the power of a real ``{exponent}``. In float32 a constant may be too small to be told
             from 0, its logarithm is not.
+        share_left: ``({whole} - {done}) / {whole}`` to the power of ``{exponent}``. In float32 the quotient is rounded
+            near 1, and a large power makes much of that.
         choose: ``{ramp}`` during the warm-up, ``{decay}`` after it; None = two return statements.
         largest: whole numbers are below this; None = there is no largest.
     """
@@ -28,6 +30,7 @@ class Dialect:
     at: str
     real: str = "{}"
     power: str | None = None
+    share_left: str | None = None
     choose: str | None = None
     largest: int | None = None
 
@@ -55,6 +58,7 @@ JAX = Dialect(
     passed="jnp.searchsorted(jnp.asarray({numbers}), {now}, side='right')",
     at="jnp.asarray({numbers})[{index}]",
     power="jnp.exp(math.log({constant}) * ({exponent}))",
+    share_left="jnp.exp({exponent} * jnp.log1p(-({done} / {whole})))",
     choose="jnp.where(update < WARMUP_UPDATES, {ramp}, {decay})",
     largest=2**30,
 )
@@ -66,6 +70,7 @@ KERAS = Dialect(
     at="ops.take(ops.array({numbers}), {index})",
     real="ops.cast({}, 'float32')",
     power="ops.exp(math.log({constant}) * ({exponent}))",
+    share_left="ops.exp({exponent} * ops.log1p(-({done} / {whole})))",
     choose="ops.where(update < WARMUP_UPDATES, {ramp}, {decay})",
     largest=2**30,
 )

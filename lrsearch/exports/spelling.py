@@ -80,6 +80,19 @@ class Spelling(ast.NodeTransformer):
         """Arithmetic: of whole numbers as it is, else of floats."""
         if self._is_whole(node):
             return ast.BinOp(self.visit(node.left), node.op, self.visit(node.right))
+        match node:
+            case ast.BinOp(
+                left=ast.BinOp(
+                    left=ast.BinOp(left=ast.Name(id=all_of_it) as whole, op=ast.Sub(), right=ast.Name() as done),
+                    op=ast.Div(),
+                    right=ast.Name(id=same),
+                ),
+                op=ast.Pow(),
+                right=ast.Name() as exponent,
+            ) if self._dialect.share_left is not None and all_of_it == same:
+                parts = {"done": done, "whole": whole, "exponent": exponent}
+                spelled = {name: ast.unparse(self._real(part)) for name, part in parts.items()}
+                return _written(self._dialect.share_left.format(**spelled))
         left, right = self._real(node.left), self._real(node.right)
         roots = isinstance(node.op, ast.Pow) and self._moves(node.right) and not self._is_whole(node.right)
         if roots and self._dialect.power is not None:
