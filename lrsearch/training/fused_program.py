@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -96,10 +95,9 @@ class FusedProgram:
             interval = self._trained(controls, reseed, Probe(self._layers, self._update, rates.shape[1]))
             means = self._passes.evaluated("val", self._setting.data.val, self.n_lanes)
             val = {f"val_{name}": values for name, values in means.items()}
-            records = interval.records(epoch, self._update, rates, val, self._first_losses)
+            records = interval.records(epoch, self._update, rates, val, self._first_losses, began=began)
         self._update += rates.shape[1]
-        seconds = (time.perf_counter() - began) / self.n_lanes
-        return [replace(record, seconds=seconds) for record in records]
+        return records
 
     def train_only(self, rates: FloatArray) -> None:
         """Train every lane for some updates, of which nothing is recorded; rates of shape (lanes, updates)."""

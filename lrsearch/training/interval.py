@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -57,9 +58,16 @@ class Interval(Tally):
         self._probe = probe
 
     def records(
-        self, epoch: int, first: int, rates: FloatArray, val: Mapping[str, FloatArray], first_losses: FloatArray
+        self,
+        epoch: int,
+        first: int,
+        rates: FloatArray,
+        val: Mapping[str, FloatArray],
+        first_losses: FloatArray,
+        *,
+        began: float,
     ) -> list[EpochRecord]:
-        """The interval's records, their seconds 0.
+        """The interval's records.
 
         Args:
             epoch: the interval, from 1.
@@ -67,6 +75,7 @@ class Interval(Tally):
             rates: shape (lanes, updates).
             val: ``val_*`` metrics of every lane, shape (lanes,).
             first_losses: the loss of update 0, shape (lanes,); filled in where ``first`` is 0.
+            began: ``time.perf_counter()`` of its beginning; a lane's seconds are its part of what has passed.
         """
         numbers = self.numbers(len(rates))
         losses, grad_norms = numbers.pop("loss"), numbers.pop("grad_norm")
@@ -86,12 +95,13 @@ class Interval(Tally):
             found = self._probe.numbers(len(rates))
             measured = Measured(first, rates, losses, grad_norms, self._probe.sampled, *found)
             looked = diagnostics(measured, divergences)
+        seconds = (time.perf_counter() - began) / len(rates)
         return [
             EpochRecord(
                 epoch,
                 float(own[0]),
                 float(own[-1]),
-                0.0,
+                seconds,
                 {name: float(value[lane]) for name, value in metrics.items()},
                 divergences[lane],
                 looked[lane],

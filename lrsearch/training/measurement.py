@@ -19,6 +19,9 @@ from .torch_lane import POSITION
 
 LANE_COUNTS = (32, 128)
 """How many lanes are tried: whole blocks of rows."""
+FEW, SLOW_SECONDS = 4, 0.02
+"""On a processor, an update that takes so long alone is arithmetic, which company makes no less: so few lanes tell
+that, and many would take long to."""
 SECONDS = 0.1
 """Measuring one number of lanes ends after so long."""
 REPEATS = 8
@@ -145,7 +148,8 @@ def _plain(program: Program) -> Plain:
 def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[int, float]:
     """The number of lanes that is fastest a lane, 1 where that is alone, and its share of a lane's seconds alone."""
     best, share, least = 1, WORTH, math.inf
-    for n_lanes in LANE_COUNTS:
+    slow = where.type == "cpu" and alone_seconds > SLOW_SECONDS
+    for n_lanes in (FEW, *LANE_COUNTS) if slow else LANE_COUNTS:
         if best > 1 and not _fits(company, n_lanes, where):
             break
         program = company()
@@ -155,7 +159,7 @@ def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[
         least = min(least, now)
         if now < share * (1 if best == 1 else SAME if seconds < LONGEST_SECONDS else WORTH):
             best, share = n_lanes, now
-        elif now > 2 * WORTH:
+        elif now > (WORTH if n_lanes == FEW else 2 * WORTH):
             break
     return best, least
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -104,8 +103,7 @@ class TorchProgram:
         with pinned(self._setting.device) as reseed:
             interval = self._trained(lane, controls, reseed, Probe(lane.layers, first, len(controls)))
             val = {f"val_{name}": value for name, value in self._evaluated(lane, self._setting.data.val).items()}
-            record = interval.records(epoch, first, controls[None, :, 0], val, lane.first_loss)[0]
-        return replace(record, seconds=time.perf_counter() - began)
+            return interval.records(epoch, first, controls[None, :, 0], val, lane.first_loss, began=began)[0]
 
     def _trained(
         self,
