@@ -46,6 +46,8 @@ class PlainLoop:
         self.order = Order(len(self.data.train[0]), train.batch_size, train.seed)
         self.passes: dict[int, torch.Tensor] = {}
 
+        self.masked = any(isinstance(module, torch.nn.Dropout) and module.p for module in task.model().modules())
+
     def examples(self, epoch: int) -> torch.Tensor:
         """The examples of an epoch in the order they are trained in: the same for every schedule, so drawn once."""
         if epoch not in self.passes:
@@ -54,23 +56,25 @@ class PlainLoop:
             self.passes[epoch] = torch.cat(list(batches))
         return self.passes[epoch]
 
-    def val_loss(self, schedule: Schedule, *, towards: float | None = None) -> float:
+    def val_loss(self, schedule: Schedule, *, disturbed: int | None = None) -> float:
         """Train ``schedule`` to its end; infinite where it diverged.
 
         Args:
             schedule: the rates.
-            towards: begin with every weight one unit in the last place nearer to this.
+            disturbed: the seed of a disturbance that is lost in exact arithmetic: every batch has its examples in
+                another order, so that every gradient is summed in another one. Where dropout ties an example's mask to
+                its place, every first weight is one unit in the last place higher or lower instead.
         """
+        noise = None if disturbed is None else torch.Generator().manual_seed(disturbed)
         torch.set_num_threads(self.threads)
         torch.set_flush_denormal(True)  # as lrsearch does: Adam's averages of dead units are slow otherwise
         model = initial_model(self.task, self.train.seed).to(self.device)
-        if towards is not None:
+        if noise is not None and self.masked:
             with torch.no_grad():
                 for parameter in model.parameters():
-                    parameter.copy_(torch.nextafter(parameter, torch.full_like(parameter, towards)))
-        modules = list(model.modules())
-        images = any(isinstance(module, torch.nn.Conv2d) for module in modules)
-        masked = any(isinstance(module, torch.nn.Dropout) and module.p for module in modules)
+                    towards = torch.randn(parameter.shape, generator=noise).sign() * math.inf
+                    parameter.copy_(torch.nextafter(parameter, towards.to(self.device)))
+        images = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
         (train_x, train_y), (val_x, val_y) = self.data.train, self.data.val
         if images:
             model = model.to(memory_format=torch.channels_last)
@@ -84,9 +88,11 @@ class PlainLoop:
         for epoch in range(schedule.epochs):
             model.train()
             examples = self.examples(epoch)
+            if noise is not None and not self.masked:
+                examples = examples[within_batches(len(examples), self.batch_size, noise).to(self.device)]
             batches = zip(*(side[examples].split(self.batch_size) for side in (train_x, train_y)), strict=True)
             for update, (x, y) in enumerate(batches, start=epoch * self.updates_per_epoch):
-                if masked:
+                if self.masked:
                     torch.manual_seed(update_seed(self.train.seed, update))
                 optimizer.zero_grad(set_to_none=True)
                 self.task.loss(model(x), y).backward()  # type: ignore[no-untyped-call]
@@ -99,6 +105,11 @@ class PlainLoop:
             if not math.isfinite(loss):
                 return math.inf
         return loss
+
+
+def within_batches(n: int, batch_size: int, noise: torch.Generator) -> torch.Tensor:
+    """An order of ``n`` examples that leaves each in its batch."""
+    return (torch.arange(n) // batch_size + torch.rand(n, generator=noise, dtype=torch.float64)).argsort()
 
 
 def update_seed(seed: int, update: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -67,8 +66,20 @@ def test_a_stable_cell_is_held_to_what_the_plain_loop_differs_from_itself(search
     assert rows[1]["max_value_difference"] == pytest.approx(worst)
 
 
-def test_a_nudge_of_the_first_weights_moves_a_value_a_little(search_cost):
+def test_a_disturbance_moves_a_value_a_little(search_cost):
     loop = search_cost.loop_of(search_cost.Reference.named("mlp", quick=True), 1)
     schedule = Schedule.model_validate({"family": "constant", "initial_lr": 0.1, "epochs": 10})
-    for towards in (-math.inf, math.inf):
-        assert 0 < abs(loop.val_loss(schedule) - loop.val_loss(schedule, towards=towards)) < 1e-2
+    for loop.masked in (False, True):
+        moved = [loop.val_loss(schedule, disturbed=seed) for seed in (0, 1)]
+        assert moved[0] != moved[1]
+        assert moved[0] == loop.val_loss(schedule, disturbed=0)
+        for value in moved:
+            assert 0 < abs(loop.val_loss(schedule) - value) < 1e-2
+
+
+def test_examples_stay_in_their_batch(search_cost):
+    order = sys.modules["plain_loop"].within_batches(150, 64, torch.Generator().manual_seed(0))
+    assert sorted(order.tolist()) == list(range(150))
+    assert [sorted(part.tolist()) for part in order.split(64)] == [
+        list(range(n, min(n + 64, 150))) for n in (0, 64, 128)
+    ]

@@ -14,6 +14,7 @@ from .calibration import OutOfMemory
 from .cohort import Cohort
 from .failures import TrainingFailed, user_errors
 from .group import Group, Groups
+from .heap import give_back
 from .held import Held
 from .phase import Phase
 from .prefixes import Prefix, PrefixStore
@@ -25,8 +26,8 @@ LIVE_PROGRAMS = 4
 """Runs under way at most, in programs full of lanes; the others wait."""
 KNOWN = 256
 """Assignments that a trainer would hold at least, begun or not: the more it knows, the more it can share."""
-NEED_SECONDS = 20.0
-"""How often the store is told what will be wanted again."""
+TIDY_SECONDS = 20.0
+"""How often the store is told what will be wanted again, and freed memory is given back."""
 CLOSE_SECONDS = 5.0
 """How long the end of a trainer may take to store what is running."""
 
@@ -70,7 +71,7 @@ class Trainer:
         self._cohorts: deque[Cohort] = deque()
         self._lanes = 1
         self._live_programs = LIVE_PROGRAMS
-        self._need_told_at = time.monotonic()
+        self._tidied_at = time.monotonic()
         self._news: list[News] = []
         self._range_tests: list[Assignment] = []
 
@@ -140,7 +141,7 @@ class Trainer:
         for attempt in sorted(touched):
             for item in self._held[attempt].news() if attempt in self._held else ():
                 self._news.append((attempt, item))
-        self._tell_need()
+        self._tidy()
         told, self._news = self._news, []
         for attempt, item in told:
             if isinstance(item, Result):
@@ -168,13 +169,14 @@ class Trainer:
             return assignment.key, Result(state="failed", error=str(failure))
         return assignment.key, Result(state="completed", sweep=losses)
 
-    def _tell_need(self) -> None:
-        """Let the store keep what waiting and parked runs will begin at."""
-        if time.monotonic() - self._need_told_at < NEED_SECONDS:
+    def _tidy(self) -> None:
+        """Now and then: let the store keep what waiting and parked runs will begin at, and give memory back."""
+        if time.monotonic() - self._tidied_at < TIDY_SECONDS:
             return
+        give_back()
         parked = [run for held in self._held.values() if held.waits for run in held.runs]
         self._prefixes.need([*self._waiting.keys(), *(run.keys[run.epoch] for run in parked)])
-        self._need_told_at = time.monotonic()
+        self._tidied_at = time.monotonic()
 
     # --- beginning
 

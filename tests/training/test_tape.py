@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lrsearch.study import TrainSpec
 from lrsearch.training.fused_program import FusedProgram
-from lrsearch.training.tape import Taped, taped
+from lrsearch.training.tape import Taped, products, taped
 from lrsearch.training.workload import Workload
 
 from .zoo import FUSABLE
@@ -135,6 +135,45 @@ def test_a_tape_leaves_out_what_nobody_looks_at_and_what_is_only_moved():
     assert [call.name for call in tape._calls] == ["clone", "add", "clone"]
     one.mul_(2)
     assert torch.equal(tape()["it"], function()["it"])
+
+
+def layer(rows, inputs, outputs, lanes=5):
+    """A linear layer of many lanes: its outputs, and its weights' gradient where an optimiser wants it."""
+    weights, given = torch.randn(lanes, outputs * inputs + 7), torch.randn(lanes, rows, inputs)
+    weight = weights[:, 7:].view(lanes, outputs, inputs)
+
+    def function():
+        made = torch.bmm(given, weight.transpose(1, 2))
+        gradient = torch.bmm(given.transpose(1, 2), made).transpose(1, 2)
+        return {"made": made, "gradient": torch.cat([weights[:, :7], gradient.reshape(lanes, -1)], dim=1)}
+
+    return given, function
+
+
+def test_products_are_written_as_they_are_fastest():
+    given, function = layer(40, 12, 20)
+    tape = Taped(function)
+    for _ in range(CALLS):
+        tape()
+    assert tape.plays
+    assert [call.name for call in tape._calls] == ["clone", "bmm", "bmm", "clone", "clone"]
+    forward, backward = (call for call in tape._calls if call.name == "bmm")
+    assert forward.args[1].is_contiguous()
+    assert backward.fresh[0].shape == (5, 20, 12)
+    for _ in range(3):
+        given.normal_()
+        assert equal(tape(), function())
+
+
+def test_products_whose_sums_would_run_otherwise_are_left_alone(monkeypatch):
+    monkeypatch.setattr(products, "FEWEST_ROWS", 1)
+    given, function = layer(1, 100, 100)
+    tape = Taped(function)
+    for _ in range(CALLS + 2):
+        tape()
+    assert tape.plays
+    given.normal_()
+    assert equal(tape(), function())
 
 
 def test_what_looks_at_numbers_is_not_taped():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 
 from .memory import Memory
+from .products import quickened
 from .recording import Call, Recording
 from .shortening import shortened
 
@@ -37,6 +38,7 @@ class Taped:
         self._function = function
         self._next: Callable[[Taped], Results] = Taped._ordinary  # unbound: what has no cycle is freed at once
         self._n_ordinary, self._fastest = 0, math.inf
+        self._quick = True
         self._calls: Sequence[Call] = ()
         self._results: Results = {}
         self._changed: Sequence[torch.Tensor] = ()
@@ -70,7 +72,8 @@ class Taped:
             self._next = Taped._called
             return results
         kept = list(results.values())
-        memory = Memory(shortened(recording.calls, kept), kept)
+        calls = shortened(recording.calls, kept)
+        memory = Memory(quickened(calls, kept) if self._quick else calls, kept)
         self._calls = memory.calls
         self._results = {name: memory.moved(tensor) for name, tensor in results.items()}
         self._changed = recording.changed
@@ -87,9 +90,10 @@ class Taped:
                 tensor.copy_(copy)
         results = self._function()
         same = all(map(same_bits, taped, [*results.values(), *self._changed]))
-        if not same:
+        if not (same or self._quick):
             logger.info("not taped: it depends on more than its tensors")
-        self._next = Taped._played if same else Taped._called
+        self._next = Taped._played if same else Taped._recorded if self._quick else Taped._called
+        self._quick = self._quick and same
         return results
 
     @torch.no_grad()
