@@ -16,8 +16,8 @@ FEWEST_ROWS = 32
 def quickened(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Call]:
     """The same calls, their batched products of two kinds written anew.
 
-    * ``a @ w.T`` of every lane, a layer's forward pass: MKL's batched product is 2.2 times slower where its second factor
-      is a transposed view, which is more than laying that factor out costs.
+    * ``a @ w.T`` of every lane, a layer's forward pass: MKL's batched product is 2.2 times slower where its second
+      factor is a transposed view, which is more than laying that factor out costs.
     * ``(x.T @ g).T``, a weight's gradient that is copied to its place afterwards: as ``g.T @ x``, since a copy of
       numbers in order is 2.5 times faster than one that transposes.
 
