@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ SAME = 1.1
 leave fewer cohorts side by side, each of which pays for its own calls."""
 MEMORY_SHARE = 0.5
 """Of the free memory, what programs may be planned to use."""
+PROGRAMS = 4
+"""Programs full of lanes that a trainer has under way at most, each with its states and what its update computes."""
 PROBED = ((2, 1), (5, 4))
 """Numbers of lanes, and the place among them, whose bits are compared with those of a lane among many."""
 RATE = 1e-3
@@ -147,14 +150,16 @@ def _plain(program: Program) -> Plain:
 
 def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[int, float]:
     """The number of lanes that is fastest a lane, 1 where that is alone, and its share of a lane's seconds alone."""
-    best, share, least = 1, WORTH, math.inf
+    best, share, least, held = 1, WORTH, math.inf, 0.0
     slow = where.type == "cpu" and alone_seconds > SLOW_SECONDS
     for n_lanes in (FEW, *LANE_COUNTS) if slow else LANE_COUNTS:
-        if best > 1 and not _fits(company, n_lanes, where):
+        if best > 1 and not _fits(company, n_lanes, held, where):
             break
+        before = _peak_bytes(where)
         program = company()
         program.fork([0] * n_lanes)
         seconds = _update_seconds(_timed(program).train_only, program, where)
+        held = max(held, (_peak_bytes(where) - before) / n_lanes)
         now = seconds / n_lanes / alone_seconds
         least = min(least, now)
         if now < share * (1 if best == 1 else SAME if seconds < LONGEST_SECONDS else WORTH):
@@ -164,11 +169,24 @@ def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[
     return best, least
 
 
-def _fits(company: Making, n_lanes: int, where: torch.device) -> bool:
-    """Whether the states and activations of so many lanes leave memory to others."""
-    program = company()
-    one = sum(array.nbytes for array in program.save(0).values())
-    return 4 * one * n_lanes <= MEMORY_SHARE * _free_bytes(where)
+def _fits(company: Making, n_lanes: int, held: float, where: torch.device) -> bool:
+    """Whether the states of so many lanes and what their updates compute leave memory to others.
+
+    ``held``: bytes a lane by which fewer lanes raised the peak, as far as that tells: it may have been higher before.
+    """
+    state = sum(array.nbytes for array in company().save(0).values())
+    return PROGRAMS * max(state, held) * n_lanes <= MEMORY_SHARE * _free_bytes(where)
+
+
+def _peak_bytes(where: torch.device) -> int:
+    """The most memory that was ever in use, on a GPU by torch, else by this process."""
+    if where.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(where))
+    try:
+        import resource  # not on Windows
+    except ModuleNotFoundError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _free_bytes(where: torch.device) -> int:

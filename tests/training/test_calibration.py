@@ -11,7 +11,7 @@ import torch
 
 from lrsearch.study import TrainSpec
 from lrsearch.tasks.catalog import BUILT_IN
-from lrsearch.training import calibration
+from lrsearch.training import calibration, measurement
 from lrsearch.training.calibration import calibrated
 from lrsearch.training.fused_program import FusedProgram
 from lrsearch.training.least_squares import LeastSquaresProgram
@@ -108,3 +108,16 @@ def test_what_cannot_be_kept_is_measured_again(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LRSEARCH_CALIBRATION", str(tmp_path / "file"))
     assert calibrated(Workload(Lstm, {}), TRAIN, 0, "cpu").note is not None
+
+
+def test_no_more_lanes_are_planned_than_memory_holds(monkeypatch):
+    """By their states, and by what fewer lanes were seen to need."""
+    where = torch.device("cpu")
+    made = FusedProgram(Workload(Mlp, {}), TRAIN, 0, "cpu")
+    state = sum(array.nbytes for array in made.save(0).values())
+    monkeypatch.setattr(measurement, "_free_bytes", lambda where: 4 * 128 * state * 2)
+    assert measurement._fits(lambda: made, 128, 0.0, where)
+    assert measurement._fits(lambda: made, 128, float(state), where)
+    assert not measurement._fits(lambda: made, 129, 0.0, where)
+    assert not measurement._fits(lambda: made, 128, state * 1.01, where)
+    assert measurement._peak_bytes(where) > 2**20  # a process with torch has more
