@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 import lrsearch
 from lrsearch.service import Service
 
-from . import catalog, comparisons, health, leases, previews, range_tests, studies, trials, workers
+from . import catalog, comparisons, events, health, leases, previews, range_tests, studies, trials, workers
 from .door import Door
 from .envelope import Envelope
 from .openapi import describe
@@ -40,7 +40,8 @@ def create_app(service: Service, *, token: str | None = None, allowed_hosts: Col
         generate_unique_id_function=_operation_id,
     )
     app.state.service = service
-    for resource in (leases, studies, previews, trials, comparisons, range_tests, catalog, workers, health):
+    app.state.streams = events.Streams()
+    for resource in (leases, studies, events, previews, trials, comparisons, range_tests, catalog, workers, health):
         app.include_router(resource.router)
     answer_errors(app)
     describe(app, needs_token=token is not None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
@@ -124,7 +125,7 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # a coroutine function
         """As the framework's, with the checks before it."""
         handle = super().get_route_handler()
-        known = [parameter.alias for parameter in self.dependant.query_params]
+        known = list(_query_names(self.dependant))
         has_body = self.body_field is not None
 
         async def checked(request: Request) -> Response:
@@ -136,6 +137,12 @@ class StrictRoute(APIRoute):
             return await handle(request)
 
         return checked
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    yield from (parameter.alias for parameter in dependant.query_params)
+    for dependency in dependant.dependencies:
+        yield from _query_names(dependency)
 
 
 def _check_parameters(request: Request, known: Collection[str]) -> None:

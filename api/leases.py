@@ -52,7 +52,7 @@ async def report(
         while True:
             told, answer = await run_in_threadpool(_look, service, lease, request)
             left = end - time.monotonic()
-            if told or left <= 0:
+            if told or left <= 0 or service.bell.closed:
                 return answer
             with contextlib.suppress(TimeoutError):  # then one more look: another process may have stored something
                 await asyncio.wait_for(rung.wait(), left)

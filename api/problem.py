@@ -43,6 +43,7 @@ TITLES: Mapping[int, str] = MappingProxyType(
         413: "Body too large",
         415: "Not JSON",
         422: "Invalid input",
+        429: "Too many",
         500: "Failure",
         503: "Unavailable",
     }
@@ -52,6 +53,7 @@ TITLES: Mapping[int, str] = MappingProxyType(
 HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = MappingProxyType(
     {
         HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": 'Bearer realm="lrsearch"'},
+        HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": str(RETRY_AFTER_SECONDS)},
         HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
     }
 )

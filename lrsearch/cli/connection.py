@@ -23,6 +23,7 @@ class Local:
         self._service = service
         self.studies = service.studies
         self.study = service.study
+        self.events = service.events
         self.preview = service.preview
         self.pause = service.pause
         self.resume = service.resume

@@ -18,7 +18,7 @@ from .answers import print_best
 from .compare import print_comparison
 from .curves import all_trials
 from .exits import INTERRUPTED, complain
-from .progress import follow_comparison, follow_study
+from .progress import follow_comparison, watch_study
 from .studies import end
 from .submit import asked
 
@@ -96,7 +96,7 @@ def _search(client: Client, crew: Crew, output: Path) -> None:
     print(
         f"\nPOST /v1/studies: {study.name}, task {study.spec.task}, sampler {study.spec.sampler.name}: {asked(study)}."
     )
-    study = follow_study(lambda: client.study(study.name), tend=lambda: _tend(crew))
+    study = watch_study(lambda: client.study(study.name), tend=lambda: _tend(crew))
     end(study)
     best = client.best(study.name)
     print()

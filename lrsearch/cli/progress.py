@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -18,7 +18,7 @@ from rich.text import Text
 from ..errors import LrsearchError
 
 if TYPE_CHECKING:
-    from ..study import Comparison, Study
+    from ..study import AnyEvent, Comparison, Study
 
 LOOK_SECONDS = 0.4
 PLAIN_SECONDS = 5.0
@@ -99,8 +99,36 @@ def comparison_words(comparison: Comparison) -> tuple[int, int | None, str]:
     return done, len(comparison.studies), f"studies ({comparison.state})"
 
 
-def follow_study(look: Callable[[], Study], *, tend: Callable[[], None] = lambda: None) -> Study:
-    """Show a study until it is over; ``tend`` is called at every look."""
+class Follows(Protocol):
+    """What tells of a study: a service over HTTP, or this machine's database."""
+
+    def study(self, name: str) -> Study:
+        """Where it stands."""
+
+    def events(self, name: str, *, after: Literal["newest"]) -> Iterator[AnyEvent]:
+        """What happens from now on, until it is over."""
+
+
+def follow_study(verbs: Follows, name: str) -> Study:
+    """Show a study until it is over, as its events come."""
+    from ..study import ENDED, ProgressEvent
+
+    study = verbs.study(name)
+    with Display(study.name) as display:
+        display.show(*study_words(study))
+        while study.state not in ENDED:
+            for event in verbs.events(name, after="newest"):
+                if isinstance(event, ProgressEvent):
+                    told = {"state": event.state, "progress": event.progress, "best": event.best}
+                    study = study.model_copy(update=told)
+                    display.show(*study_words(study))
+            study = verbs.study(name)
+            display.show(*study_words(study))
+    return study
+
+
+def watch_study(look: Callable[[], Study], *, tend: Callable[[], None]) -> Study:
+    """Show a study until it is over, for whoever has something to ``tend`` meanwhile: it is called at every look."""
     from ..study import ENDED
 
     study = look()

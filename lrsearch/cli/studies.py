@@ -91,7 +91,7 @@ def status(
 
     with connected(server, token, database) as verbs:
         try:
-            found = follow_study(lambda: verbs.study(study)) if follow else verbs.study(study)
+            found = follow_study(verbs, study) if follow else verbs.study(study)
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
     if as_json:

@@ -37,7 +37,7 @@ def submit(
         complain(study.warnings)
         if follow:
             try:
-                study = follow_study(lambda: verbs.study(study.name))
+                study = follow_study(verbs, study.name)
             except KeyboardInterrupt:
                 complain([f"the study goes on; look again with: lrsearch status {study.name} --follow"])
                 raise typer.Exit(INTERRUPTED) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
 from ..errors import NotFound
@@ -13,6 +13,7 @@ from ..exports import Export
 from ..frozen import Frozen
 from ..schedules import Rescaling
 from ..study import (
+    AnyEvent,
     Best,
     Catalog,
     Comparison,
@@ -34,6 +35,7 @@ from ..study import (
     TrialRequest,
     Worker,
 )
+from .events import follow
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -142,6 +144,19 @@ class Client:
     def delete(self, name: str) -> None:
         """Erase a study with its trials and curves. Raises Conflict while it is running."""
         self._transport.send("DELETE", _study(name))
+
+    def events(self, name: str, *, after: int | Literal["newest"] | None = None) -> Iterator[AnyEvent]:
+        """What happens in a study, until it ends; rides out a restart of the service with nothing left out.
+
+        Args:
+            name: the study's name.
+            after: the id of the event to go on after; ``"newest"``: only what happens from now on; None: everything
+                that is kept.
+
+        Raises:
+            NotFound: there is no such study, or it was deleted meanwhile.
+        """
+        return follow(self._transport, f"{_study(name)}/events", after)
 
     def preview(self, spec: StudySpec | Mapping[str, Any]) -> Preview:
         """What a spec would be as a study: sample curves, envelope, cost and warnings; nothing is stored.

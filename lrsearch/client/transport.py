@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -66,21 +67,27 @@ class Transport:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if key:
             headers["Idempotency-Key"] = key
-        request = self._http.build_request(
-            method,
-            path,
-            params={k: v for k, v in (query or {}).items() if v is not None},
-            content=body,
-            headers=headers,
-        )
+        request = self._http.build_request(method, path, params=_given(query), content=body, headers=headers)
+        return self._answered(request)
+
+    @contextmanager
+    def stream(
+        self, path: str, *, query: Mapping[str, Any] | None = None, headers: Mapping[str, str]
+    ) -> Iterator[httpx.Response]:
+        """An answer that is read while it comes; sent and retried as by ``send``."""
+        request = self._http.build_request("GET", path, params=_given(query), headers=headers)
+        with closing(self._answered(request, stream=True)) as response:
+            yield response
+
+    def _answered(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
         deadline, delay, tries = 0.0, FIRST_DELAY, 0
         while True:
             tries += 1
-            problem, wait = self._try(request)
+            problem, wait = self._try(request, stream)
             if isinstance(problem, httpx.Response):
                 if problem.is_success:
                     return problem
-                if problem.status_code == 404 and method == "DELETE" and tries > 1:
+                if problem.status_code == 404 and request.method == "DELETE" and tries > 1:
                     return problem  # done by a try whose answer was lost
                 raise error_of(problem, self.server)
             pause = max(wait, delay * random.uniform(0.5, 1))
@@ -90,10 +97,12 @@ class Transport:
             time.sleep(pause)
             delay = min(2 * delay, MAX_DELAY)
 
-    def _try(self, request: httpx.Request) -> tuple[httpx.Response | LrsearchError, float]:
+    def _try(self, request: httpx.Request, stream: bool) -> tuple[httpx.Response | LrsearchError, float]:
         """One try: an answer; or an error that may pass, and how long the server wants to be left alone."""
         try:
-            response = self._http.send(request)
+            response = self._http.send(request, stream=stream)
+            if stream and not response.is_success:
+                response.read()
         except httpx.TimeoutException:
             return Unavailable(f"{self.server} did not answer in time; is it overloaded? Try again later"), 0.0
         except httpx.TransportError as error:
@@ -141,6 +150,10 @@ def error_of(response: httpx.Response, server: str) -> LrsearchError:
         return InvalidInput(detail, faults)
     request_id = problem.get("request_id")
     return kind(f"{detail} (request {request_id})" if status >= 500 and status not in AWAY else detail)
+
+
+def _given(query: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (query or {}).items() if value is not None}
 
 
 def _is_loopback(host: str) -> bool:

@@ -58,6 +58,7 @@ class Listener:
             timeout_graceful_shutdown=FINISH_SECONDS,
         )
         self._server = uvicorn.Server(config)
+        self._bell = service.bell
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="listener", daemon=True)
 
     @property
@@ -73,6 +74,7 @@ class Listener:
 
     def start(self) -> None:
         """Begin to answer; returns once it does."""
+        self._bell.open()
         self._thread.start()
         end = time.monotonic() + START_SECONDS
         while not self._server.started:
@@ -81,8 +83,9 @@ class Listener:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Finish what is in flight, then end."""
+        """Finish what is in flight, then end; whoever waits for work or follows a study is answered at once."""
         self._server.should_exit = True
+        self._bell.close()
         if self._thread.is_alive():
             self._thread.join(FINISH_SECONDS + 5)
         self._socket.close()

@@ -8,11 +8,11 @@ from ..schedules import Rescaling
 from ..study import Best, Cost
 from ..trajectory import updates_per_epoch_of
 from .catalog import Catalog, catalog
+from .following import LEAST_SECONDS, LOOK_SECONDS, Follower, Following
 from .ground import Settings
-from .previews import Previews
 
 
-class Service(Previews):
+class Service(Following):
     """Every verb on one store. Thread-safe; the store is the only truth, so several may serve one database."""
 
     def best(self, name: str, top: int = 1) -> list[Best]:
@@ -77,4 +77,4 @@ class Service(Previews):
             raise Unavailable("the database is not at the newest version: run `lrsearch db migrate`")
 
 
-__all__ = ["Catalog", "Cost", "Export", "Service", "Settings"]
+__all__ = ["LEAST_SECONDS", "LOOK_SECONDS", "Catalog", "Cost", "Export", "Follower", "Service", "Settings"]

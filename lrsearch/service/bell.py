@@ -18,6 +18,21 @@ class Bell:
         self._guard = threading.Lock()
         self._listeners: dict[int, Callable[[], object]] = {}
         self._next = 0
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the service is about to end: nobody waits any more."""
+        return self._closed
+
+    def close(self) -> None:
+        """Let everybody go who waits."""
+        self._closed = True
+        self.ring()
+
+    def open(self) -> None:
+        """Waiting makes sense (again)."""
+        self._closed = False
 
     def ring(self) -> None:
         """Tell everybody who listens."""

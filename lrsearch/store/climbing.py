@@ -87,7 +87,8 @@ class Climbing(TrialRows):
         pruned = {"state": "pruned", "purpose": None, "finished_at": moment}
         self.n_writes += 1
         statement = update(TRIALS).where(TRIALS.c.study == study, TRIALS.c.state == "waiting")
-        self._connection.execute(statement.values(pruned))
+        numbers = self._connection.execute(statement.values(pruned).returning(TRIALS.c.number)).scalars()
+        self._notes.moved(study, numbers, "pruned", was="waiting")
 
 
 def _by_number(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[int, Stand]:

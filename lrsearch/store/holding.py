@@ -127,8 +127,11 @@ class Holding(TrialRows):
         state = case((TRIALS.c.state == "running", "queued"), else_=TRIALS.c.state)
         statement = update(TRIALS).where(TRIALS.c.lease == lease).values(lease=None, state=state)
         self.n_writes += 1
-        rows = self._connection.execute(statement.returning(TRIALS.c.study, TRIALS.c.number))
-        return sorted((study, number) for study, number in rows)
+        rows = self._connection.execute(statement.returning(TRIALS.c.study, TRIALS.c.number, TRIALS.c.state)).all()
+        for study, number, its_state in rows:
+            if its_state == "queued":
+                self._notes.moved(study, [number], its_state)
+        return sorted((study, number) for study, number, _ in rows)
 
     def running_keys(self, comparison: str) -> set[str]:
         """The plan keys of the trials that some lease holds in a comparison's studies."""
@@ -147,7 +150,9 @@ class Holding(TrialRows):
         its = TRIALS.c.study == study
         self.n_writes += 1
         cancelled = {"state": "cancelled", "finished_at": moment}
-        self._connection.execute(update(TRIALS).where(its, TRIALS.c.state.in_(UNDER_WAY)).values(cancelled))
+        statement = update(TRIALS).where(its, TRIALS.c.state.in_(UNDER_WAY)).values(cancelled)
+        numbers = self._connection.execute(statement.returning(TRIALS.c.number)).scalars()
+        self._notes.moved(study, numbers, "cancelled")
         self._connection.execute(update(TRIALS).where(its, TRIALS.c.purpose.is_not(None)).values(purpose=None))
 
 

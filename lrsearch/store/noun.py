@@ -12,14 +12,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import Conflict, NotFound
+from .notes import Notes
 
 
 class Noun:
     """The verbs of one noun within one transaction."""
 
-    def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
+    def __init__(self, connection: Connection, now: Callable[[], datetime], notes: Notes | None = None) -> None:
         self._connection = connection
         self._now = now
+        self._notes = notes or Notes()
 
     def _add(self, table: Table[Any], row: dict[str, Any], taken: str) -> None:
         """Insert a row; Conflict, with the message ``taken``, where its key exists (the transaction goes on)."""

@@ -34,6 +34,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self._engines, self._alone = connect(url)
         self._turn = threading.Lock()
+        self._since_trimmed: dict[str, int] = {}
 
     @staticmethod
     def default_url() -> str:
@@ -80,7 +81,9 @@ class Store:
         with self._in_turn() if mode != "read" or self._alone else nullcontext():
             try:
                 with self._engines[mode].connect() as connection, connection.begin():
-                    yield Transaction(connection)
+                    tx = Transaction(connection)
+                    yield tx
+                    tx.tell(self._since_trimmed)
             except TimeoutError as error:
                 raise Unavailable(BUSY) from error
             except IntegrityError as error:

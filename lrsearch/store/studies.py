@@ -14,6 +14,7 @@ from ..study import Page, Study
 from . import cursors
 from .columns import from_json, to_json
 from .fields import checked, plain
+from .notes import Notes
 from .noun import Noun
 from .tables import LABELS, STUDIES
 
@@ -34,8 +35,8 @@ _OPEN = select(STUDIES.c.name).where(STUDIES.c.state.in_(OPEN)).order_by(STUDIES
 class Studies(Noun):
     """The verbs on studies."""
 
-    def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
-        super().__init__(connection, now)
+    def __init__(self, connection: Connection, now: Callable[[], datetime], notes: Notes) -> None:
+        super().__init__(connection, now, notes)
         # a report looks at its study several times, and only this transaction can change it meanwhile
         self._found: dict[str, Study] = {}
 
@@ -45,6 +46,7 @@ class Studies(Noun):
         rest = {name: plain(Study, name, getattr(study, name)) for name in REST}
         self._add(STUDIES, row | {"rest": to_json(rest)}, f"there is a study `{study.name}` already")
         self._label(study)
+        self._notes.studies[study.name] = {"state": study.state}
 
     def get(self, name: str, *, lock: bool = False) -> Study:
         """One study; ``lock`` keeps it to this transaction. Raises NotFound."""
@@ -72,6 +74,10 @@ class Studies(Noun):
             row["rest"] = to_json({field: plain(Study, field, getattr(study, field)) for field in REST})
         if row:
             self._connection.execute(update(STUDIES).where(STUDIES.c.name == name).values(row))
+        if study.state != old.state:
+            self._notes.studies[name] = {"state": study.state} | ({"error": study.error} if study.error else {})
+        if fresh := [text for text in study.warnings if text not in old.warnings]:
+            self._notes.warnings.setdefault(name, []).extend(fresh)
         if study.spec.labels != old.spec.labels:
             self._connection.execute(delete(LABELS).where(LABELS.c.study == name))
             self._label(study)
@@ -80,6 +86,7 @@ class Studies(Noun):
     def delete(self, name: str) -> None:
         """Erase a study with its trials and points. Raises NotFound."""
         self._found.pop(name, None)
+        self._notes.forget(name)
         if self._connection.execute(delete(STUDIES).where(STUDIES.c.name == name)).rowcount == 0:
             raise NotFound(f"there is no study `{name:.100}`")
 

@@ -190,6 +190,20 @@ class TrainedColumns(TypedColumns):
 TRAINED = Table("trained", METADATA, TrainedColumns, sqlite_with_rowid=False)
 
 
+class EventColumns(TypedColumns):
+    """Something that happened in a study; ``data``: what, as JSON."""
+
+    id: Named[int] = Column(RowId, primary_key=True)
+    study: Named[str] = Column(Text, ForeignKey(STUDIES.c.name, ondelete="CASCADE"))
+    kind: Named[str] = Column(Text)
+    at: Named[datetime] = Column(Moment)
+    data: Named[str] = Column(Text)
+
+
+# an id that was given out once is not given out again, even after the newest events were erased with their study
+EVENTS = Table("events", METADATA, EventColumns, Index(None, "study", "id"), sqlite_autoincrement=True)
+
+
 class LeaseColumns(TypedColumns):
     """A lease; ended ones are remembered for a while, so that "lost" can be told from "unknown"."""
 

@@ -47,6 +47,9 @@ class Trials(Tally, Holding, Climbing):
             numbers = ", ".join(str(trial.number) for trial in trials[:10])
             taken = f"study `{study}` has a trial of this number already (adding {numbers})"
             refuse(error, taken=taken, missing=f"there is no study `{study:.100}`")
+        for trial in trials:
+            if trial.state != "queued":
+                self._notes.trial(study, trial.number, {"state": trial.state, "value": trial.value})
 
     def get(self, study: str, number: int, *, lock: bool = False) -> Trial:
         """One trial; ``lock`` keeps it to this transaction. Raises NotFound."""
@@ -68,6 +71,7 @@ class Trials(Tally, Holding, Climbing):
         alike: dict[frozenset[str], list[dict[str, Any]]] = {}
         for trial, fields in changes:
             new = checked(Trial, fields, CHANGEABLE)
+            self._notes.trial(study, trial.number, new, was=trial.state)
             row = columns_of(new) | {"its_study": study, "its_number": trial.number}
             if any(name in REST for name in new):
                 row["rest"] = to_json(rest_of(new, trial))
@@ -95,6 +99,7 @@ class Trials(Tally, Holding, Climbing):
             row["rest"] = to_json(rest_of(new, which) if isinstance(which, Trial) else self._rest(its) | rest_of(new))
         if row and self._connection.execute(_CHANGE, row | its).rowcount == 0:
             raise _missing(study, number)
+        self._notes.trial(study, number, new, was=which.state if isinstance(which, Trial) else None)
 
     def _rest(self, its: dict[str, Any]) -> dict[str, Any]:
         old = self._connection.execute(_REST, its).scalar_one_or_none()

@@ -3,6 +3,17 @@
 from .catalog import Catalog, Parameter
 from .comparison import Arm, ArmResult, Comparison, ComparisonResult, ComparisonSpec, Curve, Duel
 from .diagnosis import Diagnosis, Diagnostics, LayerSigns, LayerState, Verdict
+from .event import (
+    EVENTS,
+    AnyEvent,
+    BestEvent,
+    Event,
+    ProgressEvent,
+    ResetEvent,
+    StudyEvent,
+    TrialsEvent,
+    WarningEvent,
+)
 from .lease import (
     Assignment,
     Attempt,
@@ -69,15 +80,16 @@ from .trial import (
 )
 
 __all__ = [
-    "ENDED", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adagrad", "Adam", "AdamW", "AnyOptimizer", "Arm", "ArmResult",
-    "AshaPruner", "Assignment", "Attempt", "Best", "Budget", "Catalog", "Checkpoint", "Comparison", "ComparisonResult",
-    "ComparisonSpec", "Confirm", "Confirmed", "Cost", "Curve", "Diagnosis", "Diagnostics", "Direction", "Directive",
-    "Divergence", "Duel", "EpochCounts", "EpochProgress", "Fixed", "FreeJson", "HyperbandPruner", "LayerSigns",
-    "LayerState", "Lease", "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NoPruner", "Objective",
-    "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point", "Preview", "Progress", "Purpose", "Range",
-    "RangeTest", "RangeTestResult", "RangeTestSpec", "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest",
-    "Result", "Rmsprop", "RungPruner", "SampleCurve", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study",
-    "StudyPatch", "StudySpec", "StudyState", "SweepLosses", "SweepSpec", "TaskDefaults", "TaskOffer", "Text",
-    "TrainSpec", "Trial", "TrialRequest", "TrialState", "Verdict", "Watch", "Worker", "by_epoch", "mean_metrics",
-    "mean_of", "now", "read_spec",
+    "ENDED", "EVENTS", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adagrad", "Adam", "AdamW", "AnyEvent", "AnyOptimizer",
+    "Arm", "ArmResult", "AshaPruner", "Assignment", "Attempt", "Best", "BestEvent", "Budget", "Catalog", "Checkpoint",
+    "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm", "Confirmed", "Cost", "Curve", "Diagnosis",
+    "Diagnostics", "Direction", "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress", "Event", "Fixed",
+    "FreeJson", "HyperbandPruner", "LayerSigns", "LayerState", "Lease", "LeaseRequest", "Limits", "MedianPruner",
+    "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point",
+    "Preview", "Progress", "ProgressEvent", "Purpose", "Range", "RangeTest", "RangeTestResult", "RangeTestSpec",
+    "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "ResetEvent", "Result", "Rmsprop", "RungPruner",
+    "SampleCurve", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study", "StudyEvent", "StudyPatch",
+    "StudySpec", "StudyState", "SweepLosses", "SweepSpec", "TaskDefaults", "TaskOffer", "Text", "TrainSpec", "Trial",
+    "TrialRequest", "TrialState", "TrialsEvent", "Verdict", "WarningEvent", "Watch", "Worker", "by_epoch",
+    "mean_metrics", "mean_of", "now", "read_spec",
 ]  # fmt: skip

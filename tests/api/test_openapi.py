@@ -38,6 +38,7 @@ CALLS = {
     ("post", "/v1/range-tests"), ("get", "/v1/range-tests"), ("get", "/v1/range-tests/{name}"),
     ("post", "/v1/leases/{lease}/reports"), ("delete", "/v1/leases/{lease}"), ("get", "/v1/catalog"),
     ("get", "/v1/workers"), ("get", "/livez"), ("get", "/readyz"),
+    ("get", "/v1/studies/{name}/events"),
 }  # fmt: skip
 
 
