@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Literal
 
 import httpx
-from httpx_sse import EventSource
 from pydantic import ValidationError
 from pydantic_core import from_json
 
@@ -24,6 +23,8 @@ def follow(transport: Transport, path: str, after: int | Literal["newest"] | Non
         NotFound: there is no such study, or no longer.
         Unavailable: the service is away for longer than the transport is patient.
     """
+    from httpx_sse import EventSource
+
     headers = {"Accept": "text/event-stream"}
     query = {"after": after}
     while True:
