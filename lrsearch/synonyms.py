@@ -91,6 +91,8 @@ SYNONYMS: Mapping[str, str] = MappingProxyType(
         "init_value": "initial_lr",
         "peak_value": "initial_lr",
         "initial_learning_rate": "initial_lr",
+        "param_groups": "groups",
+        "parameter_groups": "groups",
         "n_trials": "budget.trials",
         "num_samples": "budget.trials",
         "max_trials": "budget.trials",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, get_args
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
@@ -13,15 +14,24 @@ def _untagged(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
         return validate(value)
     except ValidationError as error:
-        items = error.errors(include_url=False)
-        raise ValidationError.from_exception_data(error.title, [_without_tag(item) for item in items]) from None
+        raise _located(error, lambda loc: loc[1:]) from None
 
 
-def _without_tag(item: Any) -> InitErrorDetails:
+def within(error: ValidationError, *path: str) -> ValidationError:
+    """``error`` of a part that lies at ``path``."""
+    return _located(error, lambda loc: (*path, *loc))
+
+
+def _located(error: ValidationError, place: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> ValidationError:
+    items = [_moved(item, place(tuple(item["loc"]))) for item in error.errors(include_url=False)]
+    return ValidationError.from_exception_data(error.title, items)
+
+
+def _moved(item: Any, location: tuple[Any, ...]) -> InitErrorDetails:
     kind, context = item["type"], item.get("ctx", {})
     if kind not in get_args(ErrorType):
         kind = PydanticCustomError(kind, "{message}", {**context, "message": item["msg"]})
-    return InitErrorDetails(type=kind, loc=tuple(item["loc"][1:]), input=item["input"], ctx=context)
+    return InitErrorDetails(type=kind, loc=location, input=item["input"], ctx=context)
 
 
 UNTAGGED = WrapValidator(_untagged)

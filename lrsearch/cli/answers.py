@@ -53,8 +53,13 @@ def cell(value: Any) -> str:
 
 
 def in_words(fields: dict[str, Any]) -> str:
-    """``{"initial_lr": 0.1, "epochs": 10}`` as ``initial_lr 0.1, epochs 10``."""
-    return ", ".join(f"{name} {cell(value)}" for name, value in fields.items())
+    """``{"initial_lr": 0.1, "groups": {"head": {"initial_lr": 1}}}``: ``initial_lr 0.1, groups.head.initial_lr 1``."""
+    return ", ".join(
+        in_words({f"{name}.{own}": it for own, it in value.items()})
+        if isinstance(value, dict)
+        else f"{name} {cell(value)}"
+        for name, value in fields.items()
+    )
 
 
 def put_export(export: Export, output: Path | None = None) -> None:

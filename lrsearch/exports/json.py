@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ..schedules import WIDER, Schedule
-from .target import ExportContext, ExportTarget
+from .target import GROUPS, ExportContext, ExportTarget
 
 
 def write(schedule: Schedule, context: ExportContext) -> str:
@@ -26,4 +26,6 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     return json.dumps(told, indent=2, allow_nan=False) + "\n"
 
 
-JSON = ExportTarget("json", "the schedule as lrsearch reads it", "application/json", False, write, frozenset(WIDER))
+JSON = ExportTarget(
+    "json", "the schedule as lrsearch reads it", "application/json", False, write, GROUPS | frozenset(WIDER)
+)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..schedules import Schedule
 from .heading import heading
-from .target import ExportContext, ExportTarget
-from .torch_source import SETS_THE_RATE, torch_source
+from .target import GROUPS, ExportContext, ExportTarget
+from .torch_source import sets_the_rate, torch_source
 
 TEMPLATE = '''\
 {heading}
@@ -30,7 +30,7 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     if clip_norm is not None:
         notes.append(f"Clip as it was found: Trainer(gradient_clip_val={clip_norm!r}).")
     return TEMPLATE.format(
-        heading=heading(schedule, context, "Lightning", *SETS_THE_RATE, *notes),
+        heading=heading(schedule, context, "Lightning", *sets_the_rate(schedule), *notes),
         imports=source.imports,
         source=source.text,
         optimizer=source.optimizer,
@@ -38,5 +38,5 @@ def write(schedule: Schedule, context: ExportContext) -> str:
 
 
 LIGHTNING = ExportTarget(
-    "lightning", "Lightning: configure_optimizers, stepped an update", "text/x-python", True, write
+    "lightning", "Lightning: configure_optimizers, stepped an update", "text/x-python", True, write, GROUPS
 )

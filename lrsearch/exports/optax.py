@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ..schedules import Schedule
 from .dialect import JAX
+from .groups import GROUP_OF, group_forms, joined, modules_of
 from .heading import form, heading
 from .keras import MOST_POWER, POWER
 from .pieces import few_pieces
-from .target import ExportContext, ExportTarget
+from .target import GROUPS, ExportContext, ExportTarget
 
 MOST_PIECES = 16
 """A composition looks at every piece at every update."""
@@ -19,6 +20,36 @@ TEMPLATE = """\
 
 optimizer = optax.sgd(learning_rate)  # your optimiser here
 """
+GROUPED = '''\
+{heading}
+{imports}
+import jax
+import optax
+
+{constants}
+
+
+{functions}
+
+
+learning_rates = {{
+    "": lr,  # all others
+{rates}}}
+
+
+def labels(params):
+    """The group of every parameter, by its path in `params` (`head.kernel`, `params.head.kernel`)."""
+
+    def label(path, _):
+        keys = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", "")))) for key in path]
+        return group_of(".".join(keys[1:] if keys[0] == "params" else keys)) or ""
+
+    return jax.tree_util.tree_map_with_path(label, params)
+
+
+# your optimiser in the place of sgd
+optimizer = optax.multi_transform({{name: optax.sgd(rate) for name, rate in learning_rates.items()}}, labels)
+'''
 NOTES = (
     "One update is one call of `optimizer.update`. Rates are float32 unless JAX is told otherwise, breakpoints exact.",
 )
@@ -31,12 +62,28 @@ def write(schedule: Schedule, context: ExportContext) -> str:
         InvalidInput: for lengths of 2^30 updates or more, which JAX does not count.
     """
     said = heading(schedule, context, "Optax", *NOTES)
+    if schedule.groups:
+        return _grouped(schedule, context, said)
     call = native(schedule, context)
     if call is not None:
         return TEMPLATE.format(heading=said, imports="", schedule=f"learning_rate = {call}")
     written = form(schedule, context, JAX)
     source = f"{written.constants}\n\n\n{written.function}\n\n\nlearning_rate = lr"
     return TEMPLATE.format(heading=said, imports=f"{written.imports}\n", schedule=source)
+
+
+def _grouped(schedule: Schedule, context: ExportContext, said: str) -> str:
+    """``learning_rates``, a schedule for every group, and an optimiser that takes each for its own parameters."""
+    groups = group_forms(schedule, context, JAX)
+    written = joined(form(schedule, context, JAX), groups)
+    rates = "".join(f'    "{name}": lr_{name},\n' for name in groups)
+    return GROUPED.format(
+        heading=said,
+        imports=written.imports,
+        constants=f"{written.constants}\n{modules_of(schedule, context)}",
+        functions=f"{written.function}\n{GROUP_OF}",
+        rates=rates,
+    )
 
 
 def native(schedule: Schedule, context: ExportContext) -> str | None:
@@ -70,4 +117,6 @@ def native(schedule: Schedule, context: ExportContext) -> str | None:
     return f"optax.join_schedules(\n    [\n{lines}\n    ],\n    boundaries={starts},\n)"
 
 
-OPTAX = ExportTarget("optax", "Optax: its own schedules where exact, else jax.numpy", "text/x-python", True, write)
+OPTAX = ExportTarget(
+    "optax", "Optax: its own schedules where exact, else jax.numpy", "text/x-python", True, write, GROUPS
+)

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..schedules import FloatArray, Schedule
 from .pieces import MAX_UPDATES
-from .target import MOMENTUM, ExportContext, ExportTarget
+from .target import GROUPS, MOMENTUM, ExportContext, ExportTarget
 
 
 def rates(schedule: Schedule, context: ExportContext) -> FloatArray:
@@ -29,9 +29,13 @@ def rates(schedule: Schedule, context: ExportContext) -> FloatArray:
 
 
 def write_csv(schedule: Schedule, context: ExportContext) -> str:
-    """Lines ``update,lr`` for updates 0..H-1, with all the digits of each float64; ``momentum`` if it moves."""
+    """Lines ``update,lr`` for updates 0..H-1, with all the digits of each float64.
+
+    Then ``lr_head`` for every parameter group with a rate of its own, and ``momentum`` if it moves.
+    """
     table = rates(schedule, context)
     columns = {"lr": table.tolist()}
+    columns |= {f"lr_{name}": own.lr_table(context.updates_per_epoch).tolist() for name, own in schedule.groups}
     momentum = schedule.momentum(np.arange(len(table)), context.updates_per_epoch, history=context.history)
     if momentum is not None:
         columns["momentum"] = momentum.tolist()
@@ -46,5 +50,12 @@ def write_npy(schedule: Schedule, context: ExportContext) -> bytes:
     return file.getvalue()
 
 
-TABLE = ExportTarget("table", "CSV: update, lr, and momentum where it moves", "text/csv", True, write_csv, MOMENTUM)
+TABLE = ExportTarget(
+    "table",
+    "CSV: update, lr, a parameter group's lr, and momentum where it moves",
+    "text/csv",
+    True,
+    write_csv,
+    MOMENTUM | GROUPS,
+)
 NPY = ExportTarget("npy", "numpy file: the rate of every update, float64", "application/x-npy", True, write_npy)

@@ -10,6 +10,8 @@ from ..schedules import FloatArray, History, Schedule
 
 MOMENTUM = frozenset({"momentum_at_peak", "momentum_at_low"})
 """What a target can express that moves momentum with the rate."""
+GROUPS = frozenset({"groups"})
+"""What a target can express that gives parameter groups rates of their own."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class ExportContext:
         """Where the schedule is from, in words: ``"study mnist-step, trial 12"``; empty if nobody said."""
         named = (("study", self.study), ("trial", self.trial))
         return ", ".join(f"{word} {value}" for word, value in named if value is not None)
+
+    @property
+    def modules(self) -> Mapping[str, Sequence[str]]:
+        """The modules of each parameter group, where the recipe says them."""
+        return self.recipe.get("groups") or {}
 
     def horizon(self, schedule: Schedule) -> int:
         """H, the updates that are written."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InvalidInput
 from ..schedules import Schedule
 from .heading import heading
-from .target import MOMENTUM, ExportContext, ExportTarget
-from .torch_source import ONCE_AN_UPDATE, SETS_THE_RATE, torch_source
+from .target import GROUPS, MOMENTUM, ExportContext, ExportTarget
+from .torch_source import ONCE_AN_UPDATE, sets_the_rate, torch_source
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -65,7 +65,7 @@ def to_torch(
             f"{schedule.family} did in a trial",
             field="family",
         )
-    beyond = [name for name in schedule.wider if name not in MOMENTUM]
+    beyond = [name for name in schedule.wider if name not in MOMENTUM | GROUPS]
     if beyond:
         raise InvalidInput(
             f"one scheduler cannot do `{'`, `'.join(beyond)}`: build the parameter groups, or the second optimiser, "
@@ -78,14 +78,18 @@ def to_torch(
             field="start_update",
         )
     seen: set[int] = set()
-    for group, multiplier in zip(optimizer.param_groups, _multipliers(optimizer, multipliers), strict=True):
+    rates: list[Callable[[int], float]] = [
+        partial(rate, own, updates_per_epoch) for own in _by_group(schedule, optimizer, multipliers)
+    ]
+    factors = [1.0] * len(rates) if schedule.groups else _multipliers(optimizer, multipliers)
+    for group, multiplier in zip(optimizer.param_groups, factors, strict=True):
         if isinstance(group["lr"], torch.Tensor):
             if id(group["lr"]) in seen:  # groups that share one tensor would all get the last group's rate
                 group["lr"] = group["lr"].clone()
             seen.add(id(group["lr"]))
         group["initial_lr"] = multiplier
     kind = LambdaLR
-    if schedule.wider:
+    if not MOMENTUM.isdisjoint(schedule.wider):
 
         class MomentumLR(LambdaLR):
             """A LambdaLR that sets the momentum as well."""
@@ -95,7 +99,23 @@ def to_torch(
                 return super().get_lr()
 
         kind = MomentumLR
-    return kind(optimizer, partial(rate, schedule, updates_per_epoch), last_epoch=start_update - 1)
+    return kind(optimizer, rates, last_epoch=start_update - 1)
+
+
+def _by_group(schedule: Schedule, optimizer: Optimizer, multipliers: Sequence[float] | None) -> list[Schedule]:
+    """The schedule of each of an optimiser's parameter groups: by its ``"name"``, else the whole one."""
+    own: dict[Any, Schedule] = dict(schedule.groups)
+    names = [group.get("name") for group in optimizer.param_groups]
+    missing = sorted(own.keys() - set(names))
+    if missing:
+        raise InvalidInput(
+            f"the schedule has rates of its own for the parameter groups {', '.join(own)}, which are known by their "
+            f'"name": `{{"params": ..., "name": "{missing[0]}"}}` (got {names})',
+            field="groups",
+        )
+    if own and multipliers is not None:
+        raise InvalidInput("a schedule with `groups` says every group's rate: leave `multipliers` out", field="groups")
+    return [own.get(name, schedule) for name in names]
 
 
 def _momenta(schedule: Schedule, updates_per_epoch: int | None, update: int) -> float:
@@ -168,7 +188,7 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     clip_norm = context.recipe.get("clip_norm")
     once_an_epoch = "Stepping once an epoch? Export with updates_per_epoch=1." if schedule.epochs is not None else ""
     return TEMPLATE.format(
-        heading=heading(schedule, context, "PyTorch", *SETS_THE_RATE, f"{ONCE_AN_UPDATE} {once_an_epoch}"),
+        heading=heading(schedule, context, "PyTorch", *sets_the_rate(schedule), f"{ONCE_AN_UPDATE} {once_an_epoch}"),
         imports=source.imports,
         source=source.text,
         optimizer=source.optimizer,
@@ -176,4 +196,6 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     )
 
 
-TORCH = ExportTarget("torch", "PyTorch code: optimiser, LambdaLR, closed form", "text/x-python", True, write, MOMENTUM)
+TORCH = ExportTarget(
+    "torch", "PyTorch code: optimiser, LambdaLR, closed form", "text/x-python", True, write, MOMENTUM | GROUPS
+)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..schedules import Schedule
 from .closed_form import ClosedForm
+from .groups import GROUP_OF, group_forms, joined, modules_of
 from .heading import form
 from .target import ExportContext
 
@@ -23,10 +24,9 @@ IMPORTS: Mapping[str, str] = {
     "torch": "import torch",
     "pytorch_optimizer": "import pytorch_optimizer  # pip install pytorch-optimizer",
 }
-SETS_THE_RATE = (
-    "The schedule sets the rate: the optimiser's own lr is ignored.",
-    "Parameter groups with different lr need MULTIPLIERS, one factor a group: [1.0, 0.1].",
-)
+SETS_THE_RATE = "The schedule sets the rate: the optimiser's own lr is ignored."
+ONE_RATE = "Parameter groups with different lr need MULTIPLIERS, one factor a group: [1.0, 0.1]."
+BY_GROUP = 'Parameter groups are known by their "name"; the modules of each are MODULES, all others have the rate `lr`.'
 ONCE_AN_UPDATE = "Step the scheduler once an optimiser update, not once a batch where gradients accumulate."
 TEMPLATE = '''\
 {constants}
@@ -44,8 +44,34 @@ def make_scheduler(optimizer, start_update=0):
     for group, multiplier in zip(groups, MULTIPLIERS or [1.0] * len(groups), strict=True):
         group["initial_lr"] = multiplier
     return {scheduler}'''
-LAMBDA_LR = "torch.optim.lr_scheduler.LambdaLR(optimizer, lr, last_epoch=start_update - 1)"
-MOMENTUM_LR = "MomentumLR(optimizer, lr, last_epoch=start_update - 1)"
+GROUPED = '''\
+{constants}
+
+
+{function}
+{group_of}
+
+
+RATES = {{
+{rates}}}
+
+
+def parameter_groups(model):
+    """The optimiser's parameter groups, each with its "name"; the first is what no module in MODULES holds."""
+    named = [(group_of(name), parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    groups = [{{"name": name, "params": [own for group, own in named if group == name]}} for name in RATES]
+    return [{{"params": [own for group, own in named if group is None]}}, *groups]
+
+
+def make_scheduler(optimizer, start_update=0):
+    """A scheduler that sets the rate of every parameter group by its "name", from update `start_update` on."""
+    names = [group.get("name") for group in optimizer.param_groups]
+    missing = sorted(RATES.keys() - set(names))
+    if missing:
+        raise ValueError("the optimiser has no parameter group with the name " + ", ".join(missing))
+    for group in optimizer.param_groups:
+        group["initial_lr"] = 1.0
+    return {scheduler}'''
 MOVING = '''
 
 
@@ -68,6 +94,11 @@ class MomentumLR(torch.optim.lr_scheduler.LambdaLR):
         return super().get_lr()'''
 
 
+def sets_the_rate(schedule: Schedule) -> tuple[str, str]:
+    """What every text says of the rates that it sets."""
+    return SETS_THE_RATE, BY_GROUP if schedule.groups else ONE_RATE
+
+
 class TorchSource(NamedTuple):
     """Source: ``imports``, the ``text`` that defines ``lr`` and ``make_scheduler``, the call of an ``optimizer``."""
 
@@ -83,7 +114,10 @@ def torch_source(schedule: Schedule, context: ExportContext, model: str = "model
         InvalidInput: as ``Schedule.clock``.
     """
     written = form(schedule, context)
-    optimizer = _optimizer(context.recipe.get("optimizer"), model)
+    if schedule.groups:
+        written = joined(written, group_forms(schedule, context))
+    parameters = f"parameter_groups({model})" if schedule.groups else f"{model}.parameters()"
+    optimizer = _optimizer(context.recipe.get("optimizer"), parameters)
     packages = [IMPORTS[package] for package in sorted({"torch", optimizer.partition(".")[0]})]
     return TorchSource(
         imports="\n".join([*([written.imports, ""] if written.imports else []), *packages]),
@@ -94,8 +128,27 @@ def torch_source(schedule: Schedule, context: ExportContext, model: str = "model
 
 def _text(schedule: Schedule, context: ExportContext, written: ClosedForm) -> str:
     peak, low = schedule.momentum_at_peak, schedule.momentum_at_low
-    if peak is None and low is None:
-        return TEMPLATE.format(constants=written.constants, function=written.function, scheduler=LAMBDA_LR)
+    constants, moving = [written.constants], ""
+    if peak is not None or low is not None:
+        constants += _momentum_constants(schedule, context, written)
+        moving = MOVING
+    kind = "MomentumLR" if moving else "torch.optim.lr_scheduler.LambdaLR"
+    if not schedule.groups:
+        template, rates = TEMPLATE, "lr"
+    else:
+        template, rates = GROUPED, "[RATES.get(name, lr) for name in names]"
+        constants.append(modules_of(schedule, context))
+    return template.format(
+        constants="\n".join(constants),
+        function=f"{written.function}{moving}",
+        group_of=GROUP_OF,
+        rates="".join(f'    "{name}": lr_{name},\n' for name, _ in schedule.groups),
+        scheduler=f"{kind}(optimizer, {rates}, last_epoch=start_update - 1)",
+    )
+
+
+def _momentum_constants(schedule: Schedule, context: ExportContext, written: ClosedForm) -> list[str]:
+    peak, low = schedule.momentum_at_peak, schedule.momentum_at_low
     values = {
         "MOMENTUM_AT_PEAK": low if peak is None else peak,
         "MOMENTUM_AT_LOW": peak if low is None else low,
@@ -105,18 +158,13 @@ def _text(schedule: Schedule, context: ExportContext, written: ClosedForm) -> st
         "INITIAL_LR": schedule.initial_lr,
     }
     said = {line.partition(" = ")[0] for line in written.constants.splitlines()}
-    constants = [f"{name} = {value!r}" for name, value in values.items() if name not in said]
-    return TEMPLATE.format(
-        constants="\n".join([written.constants, *constants]),
-        function=f"{written.function}{MOVING}",
-        scheduler=MOMENTUM_LR,
-    )
+    return [f"{name} = {value!r}" for name, value in values.items() if name not in said]
 
 
-def _optimizer(optimizer: Any, model: str) -> str:
+def _optimizer(optimizer: Any, parameters: str) -> str:
     settings = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer or {})
     name = OPTIMIZER_CLASSES.get(settings.pop("name", ""))
     if name is None:
-        return f"torch.optim.SGD({model}.parameters(), lr=INITIAL_LR)  # your optimiser here"
+        return f"torch.optim.SGD({parameters}, lr=INITIAL_LR)  # your optimiser here"
     written = [f"{key}={tuple(value) if isinstance(value, list) else value!r}" for key, value in settings.items()]
-    return f"{name}({', '.join([f'{model}.parameters()', 'lr=INITIAL_LR', *written])})"
+    return f"{name}({', '.join([parameters, 'lr=INITIAL_LR', *written])})"

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..schedules import Schedule
 from .heading import heading
-from .target import ExportContext, ExportTarget
-from .torch_source import SETS_THE_RATE, torch_source
+from .target import GROUPS, ExportContext, ExportTarget
+from .torch_source import sets_the_rate, torch_source
 
 Settings = dict[str, object]
 
@@ -101,7 +101,7 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     source = torch_source(schedule, context)
     why = "Transformers has no lr_scheduler_type with these rates: hand the Trainer its optimizers."
     return PAIR_TEMPLATE.format(
-        heading=heading(schedule, context, "Transformers", *SETS_THE_RATE, why),
+        heading=heading(schedule, context, "Transformers", *sets_the_rate(schedule), why),
         imports=source.imports,
         source=source.text,
         optimizer=source.optimizer,
@@ -115,7 +115,7 @@ def native(schedule: Schedule, context: ExportContext) -> dict[str, object] | No
     Most types have one warm-up, linear from 0; their clock is ``max_steps``.
     """
     known = NATIVE.get(schedule.family)
-    if known is None:
+    if known is None or schedule.groups:
         return None
     clock = schedule.clock(context.updates_per_epoch)
     warms = schedule.warmup_shape in known.warmups and schedule.warmup_start == known.warms_from(schedule)
@@ -136,4 +136,5 @@ TRANSFORMERS = ExportTarget(
     "text/x-python",
     True,
     write,
+    GROUPS,
 )

@@ -37,14 +37,21 @@ def paint_preview(path: Path, preview: Preview) -> None:
     axes.fill_between(x, np.maximum(low, floor / 2), np.maximum(high, floor / 2), color="0.9", step="post", label=label)
     families = list(dict.fromkeys(curve.schedule.family for curve in preview.curves))
     steps: dict[str, Any] = {"drawstyle": "steps-post", "linewidth": 1.4, "alpha": 0.8}
+    highest = float(high.max())
     for curve in preview.curves:
         rates = np.array([*curve.lr, curve.lr[-1]])
         its = families.index(curve.schedule.family)
         axes.plot(x, np.where(rates > 0, rates, np.nan), color=f"C{its % 10}", **steps)
+        for of_group in curve.groups.values():
+            own = np.array([*of_group, of_group[-1]])
+            axes.plot(x, np.where(own > 0, own, np.nan), color=f"C{its % 10}", linestyle=":", **steps)
+            highest = max(highest, float(own.max()))
     for number, family in enumerate(families):
         n = sum(curve.schedule.family == family for curve in preview.curves)
         axes.plot([], [], color=f"C{number % 10}", label=f"{family}: {n} of the first {len(preview.curves)}", **steps)
+    if names := sorted({name for curve in preview.curves for name in curve.groups}):
+        axes.plot([], [], color="0.4", linestyle=":", label=f"of the same trials: {', '.join(names)}", **steps)
     axes.set_yscale("log")
-    axes.set_ylim(float(floor) * 0.7, float(high.max()) * 1.4)
+    axes.set_ylim(float(floor) * 0.7, highest * 1.4)
     axes.set_ylabel("learning rate")
     canvas.finish(f"{spec.name or spec.task}: before it is trained", unit)

@@ -47,6 +47,9 @@ def resolve(spec: StudySpec, offer: TaskOffer | None) -> StudySpec:
     changes["space"] = complete_space(spec, initial_lr, watched(spec, objective, offer))
     if spec.sampler.name == "tpe" and spec.sampler.parallel is None:
         changes["sampler"] = spec.sampler.model_copy(update={"parallel": StudySpec.DEFAULT_PARALLEL})
+    if (train := changes.get("train")) is not None and (groups := changes["space"].groups):
+        named = {group: train.groups.get(group, (group,)) for group in groups}
+        changes["train"] = TrainSpec.read({**dict(train), "groups": {**train.groups, **named}})
     complete = spec.model_copy(update=changes)
     check_controls(complete, offer)
     space = Space(complete, updates_per_epoch(complete, offer))
@@ -152,9 +155,14 @@ def complete_space(
             owners = [other for other in families if name in FAMILIES[other].parameters()]
             if name not in written and all(searched(other).get(name) == declaration for other in owners):
                 written[name] = declaration
+    for part in spec.space.parts(families[0])[1:]:
+        own = {"initial_lr": written["initial_lr"]} if "initial_lr" in written else {}
+        for name, declaration in (*own.items(), *searched(part.family).items()):
+            written.setdefault(f"{part.prefix}{name}", declaration)
     horizon, unit = spec.epochs or spec.updates, spec.eval_every or 1
     assert horizon is not None
-    lengths = {name for family in families for name in FAMILIES[family].lengths()}
+    parts = {part for family in families for part in spec.space.parts(family)}
+    lengths = {f"{part.prefix}{name}" for part in parts for name in FAMILIES[part.family].lengths()}
     faults = []
     for name in lengths & written.keys():
         try:

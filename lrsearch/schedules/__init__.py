@@ -4,15 +4,17 @@ from .controls import OPTIMIZERS as SWITCHES
 from .controls import OWN, WIDER, Column, controls, trimmed
 from .families import CLOSED_FORMS, FAMILIES, AnySchedule, Constant, Cosine, Exponential, Step
 from .formula import FloatArray, Formula
+from .groups import GROUP_NAME, HORIZON, GroupName, group_fields
 from .length import Length, listed, required_updates_per_epoch, share_of, unequal, whole_updates, without_shares
 from .metric_driven import MetricDriven
 from .rescale import RULES, Rescaled, Rescaling, rescaled
-from .schedule import HORIZON, Clock, History, Schedule
+from .schedule import Clock, History, Schedule
 from .warmup import WARMUPS, WarmupShape
 
 __all__ = [
     "CLOSED_FORMS",
     "FAMILIES",
+    "GROUP_NAME",
     "HORIZON",
     "OWN",
     "RULES",
@@ -27,6 +29,7 @@ __all__ = [
     "Exponential",
     "FloatArray",
     "Formula",
+    "GroupName",
     "History",
     "Length",
     "MetricDriven",
@@ -36,6 +39,7 @@ __all__ = [
     "Step",
     "WarmupShape",
     "controls",
+    "group_fields",
     "listed",
     "required_updates_per_epoch",
     "rescaled",

@@ -45,15 +45,18 @@ class Column(IntEnum):
 
 OWN = -1.0
 DEFAULTS = np.array([0.0, OWN, 0.0, 1.0, 0.0])
-"""What a row that ends earlier means; the rate is always there."""
+"""What a row that ends earlier means; the rate is always there.
+
+Columns beyond these are the rates of the recipe's parameter groups, by name; ``OWN`` = the rate of all others.
+"""
 
 
 def wider(schedule: Schedule) -> tuple[str, ...]:
-    """The parameters in force that control more than one rate for all: momentum, depth groups, the optimiser."""
+    """The parameters in force that control more than one rate for all: momentum, groups, the optimiser."""
     momentum = tuple(name for name in ("momentum_at_peak", "momentum_at_low") if getattr(schedule, name) is not None)
     groups = ("layer_decay",) * (schedule.layer_decay != 1) + ("freeze",) * (schedule.freeze > 0)
     switches = schedule.switch_to is not None and schedule.switch_at < schedule.horizon
-    return momentum + groups + ("switch_to",) * switches
+    return momentum + groups + ("switch_to",) * switches + ("groups",) * bool(schedule.groups)
 
 
 def switch_update(schedule: Schedule, clock: Clock) -> float:
@@ -94,7 +97,7 @@ def controls(
     if not schedule.wider:
         return rates[:, None]
     clock = schedule.clock(updates_per_epoch)
-    rows = np.tile(DEFAULTS, (len(updates), 1))
+    rows = np.tile(np.append(DEFAULTS, [OWN] * len(schedule.groups)), (len(updates), 1))
     rows[:, Column.RATE] = rates
     momentum = schedule.momentum(updates, updates_per_epoch, history=history)
     if momentum is not None:
@@ -105,6 +108,8 @@ def controls(
     if schedule.switch_to is not None and switched.any():
         rows[switched, Column.OPTIMIZER] = OPTIMIZERS.index(schedule.switch_to) + 1
         rows[switched, Column.MOMENTUM] = schedule.switch_momentum or OWN
+    for column, (_, own) in enumerate(schedule.groups, start=len(Column)):
+        rows[:, column] = own.lr(updates, updates_per_epoch)
     return rows
 
 
@@ -113,7 +118,21 @@ def trimmed(interval: FloatArray) -> FloatArray:
 
     So intervals that differ in nothing have equal controls, whatever else their schedules do before and after.
     """
+    if interval.shape[1] > len(Column):
+        interval = _without_own_rates(interval)
     columns = interval.shape[1]
-    while columns > 1 and (interval[:, columns - 1] == DEFAULTS[columns - 1]).all():
+    while columns > 1 and (interval[:, columns - 1] == _default(columns - 1)).all():
         columns -= 1
     return interval[:, :columns]
+
+
+def _without_own_rates(interval: FloatArray) -> FloatArray:
+    """``OWN`` for the rates of parameter groups that are those of all others."""
+    one_rate = (interval[:, Column.LAYER_DECAY] == 1) & (interval[:, Column.FROZEN] == 0)
+    rates = interval[:, len(Column) :]
+    same = one_rate[:, None] & (rates == interval[:, : Column.RATE + 1])
+    return np.hstack([interval[:, : len(Column)], np.where(same, OWN, rates)])
+
+
+def _default(column: int) -> float:
+    return float(DEFAULTS[column]) if column < len(DEFAULTS) else OWN

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from ..errors import InvalidInput
 from ..frozen import invalid_input
+from .groups import HORIZON, group_fields
 from .length import required_updates_per_epoch
-from .schedule import HORIZON, Schedule
+from .schedule import Schedule
 
 RULES: Mapping[str, Callable[[float], float]] = MappingProxyType({"linear": lambda ratio: ratio, "sqrt": math.sqrt})
 """How the rate follows the batch size, by name: its factor for a ratio of batch sizes."""
@@ -72,6 +73,8 @@ def rescaled(schedule: Schedule, to: Rescaling) -> Rescaled:
         change |= {name: _times(getattr(schedule, name), new / schedule.horizon) for name in schedule.lengths()}
     if not assumed:
         return Rescaled(schedule, ())
+    if schedule.groups:
+        change["groups"] = {name: group_fields(rescaled(own, to).schedule) for name, own in schedule.groups}
     kept = {name: getattr(schedule, name) for name in type(schedule).model_fields if not horizon or name not in HORIZON}
     try:
         return Rescaled(type(schedule).model_validate({**kept, **horizon, **change}), tuple(assumed))

@@ -15,6 +15,7 @@ from ..errors import InvalidInput
 from ..frozen import Frozen, Positive, Real
 from .controls import Momentum, Switch, moved_momentum, switch_update, wider
 from .formula import FloatArray, Formula
+from .groups import HORIZON, Groups
 from .length import Length, LengthMark, listed, required_updates_per_epoch, unequal, whole_updates, without_shares
 from .warmup import WARMUPS
 
@@ -103,6 +104,8 @@ class Schedule(Frozen):
     """What the rate is multiplied with from `switch_at` on."""
     switch_momentum: Annotated[Momentum, Field(exclude_if=lambda value: value == 0)] = 0.0
     """The second optimiser's momentum (beta 1 of Adam); 0 = its default."""
+    groups: Annotated[Groups, Field(exclude_if=lambda value: not value)] = ()
+    """Schedules of parameter groups with a rate of their own, by name; all other parameters have this schedule's."""
 
     @model_validator(mode="before")
     @classmethod
@@ -178,8 +181,8 @@ class Schedule(Frozen):
     @classmethod
     @functools.cache
     def parameters(cls) -> tuple[str, ...]:
-        """The names of what a space may vary: every field but the family and the horizon."""
-        return tuple(name for name in cls.model_fields if name not in ("family", *HORIZON))
+        """The names of what a space may vary: every field but family, horizon and groups."""
+        return tuple(name for name in cls.model_fields if name not in ("family", "groups", *HORIZON))
 
     @classmethod
     def rule(cls) -> str:
@@ -224,6 +227,8 @@ class Schedule(Frozen):
                 raise InvalidInput(
                     f"`{name}` must last at least one update (got {shortest:g} of {per_unit} updates)", field=name
                 )
+        for _, own in self.groups:
+            own.clock(updates_per_epoch)
         return clock
 
     @property
@@ -391,7 +396,3 @@ class Schedule(Frozen):
             multipliers=multipliers,
             start_update=start_update,
         )
-
-
-HORIZON = ("epochs", "updates", "eval_every")
-"""The fields that say how long a schedule is, in every family."""

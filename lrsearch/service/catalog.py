@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ..exports import TARGETS
-from ..schedules import FAMILIES, WARMUPS, Schedule
+from ..schedules import CLOSED_FORMS, FAMILIES, WARMUPS, Schedule
 from ..search.samplers import SAMPLERS
 from ..study import (
     OPTIMIZERS,
@@ -80,6 +80,7 @@ def _family(name: str, family: type[Schedule]) -> FamilyEntry:
         parameters=parameters(family, family.parameters()),
         formula=family.rule(),
         search=dict(family.SEARCH),
+        in_groups=name in CLOSED_FORMS,
     )
 
 

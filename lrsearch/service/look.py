@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -56,6 +56,16 @@ class Seen:
 
     def _rates(self, schedule: Schedule, history: History) -> FloatArray:
         return schedule.lr(self.updates, self.updates_per_epoch, history=history)
+
+    @cached_property
+    def parts(self) -> tuple[Seen, ...]:
+        """Itself and the schedules of its parameter groups."""
+        return (self, *(replace(self, schedule=own) for _, own in self.schedule.groups))
+
+    @property
+    def groups(self) -> dict[str, FloatArray]:
+        """The rates of its parameter groups, by name."""
+        return {name: self._rates(own, ()) for name, own in self.schedule.groups}
 
     def long_warmup(self) -> bool:
         """Whether more than half of the training is warm-up."""
@@ -145,7 +155,7 @@ class Look:
         n, told = len(self.seen), []
         among = f"{n:,}" if n == of else f"the first {n:,}"
         for law, words in RULES:
-            found = [number for number, one in enumerate(self.seen) if law(one)]
+            found = [number for number, one in enumerate(self.seen) if any(map(law, one.parts))]
             if found:
                 told.append(f"{words} ({len(found)} of {among} schedules, first trial {found[0]})")
         if same := self.n_repeated():

@@ -138,7 +138,13 @@ class Previews(Comparisons):
             low=tuple(low.tolist()),
             high=tuple(high.tolist()),
             curves=tuple(
-                SampleCurve(trial=number, params=params, schedule=schedule, lr=tuple(seen.improving.tolist()))
+                SampleCurve(
+                    trial=number,
+                    params=params,
+                    schedule=schedule,
+                    lr=tuple(seen.improving.tolist()),
+                    groups={name: tuple(rates.tolist()) for name, rates in seen.groups.items()},
+                )
                 for number, ((params, schedule), seen) in enumerate(zip(first[:SHOWN], look.seen, strict=False))
             ),
             warnings=(*((ANY_RATE,) if draft.unranged else ()), *look.warnings(draft.trials)),

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import Fault
 from ..frozen import MAX_INTEGER
 from ..schedules import FAMILIES
-from ..study import Fixed, Range, SpaceSpec, StudySpec
+from ..study import Fixed, Part, Range, SpaceSpec, StudySpec
 from .dimensions import Choices, Dimension, Interval, Listed, Spaced, Steps, is_number, same, steps_between
 from .lengths import resolved_length
 
@@ -18,19 +18,20 @@ def searched(family: str) -> Mapping[str, Any]:
     return SpaceSpec.model_validate({"family": family, **FAMILIES[family].SEARCH}).declarations
 
 
-def family_dimensions(spec: StudySpec, family: str) -> tuple[dict[str, Dimension], list[Fault]]:
-    """The dimensions of every parameter of ``family`` that is declared, or searched by default; and what is wrong."""
-    parameters, lengths = FAMILIES[family].parameters(), FAMILIES[family].lengths()
+def part_dimensions(spec: StudySpec, part: Part) -> tuple[dict[str, Dimension], list[Fault]]:
+    """The dimensions of every parameter of ``part`` that is declared, or searched by default; and what is wrong."""
+    parameters, lengths = FAMILIES[part.family].parameters(), FAMILIES[part.family].lengths()
     horizon, unit = spec.epochs or spec.updates, spec.eval_every or 1
     assert horizon is not None
     dimensions: dict[str, Dimension] = {}
     faults = []
-    declarations = {**searched(family), **spec.space.declarations}
+    declarations = {**searched(part.family), **declared_in(spec.space, part)}
     # in the order of the fields: what is suggested must not depend on the order in which a spec was written or stored
     for name in parameters:
+        field = f"{part.prefix}{name}"
         if name not in declarations:
-            if FAMILIES[family].model_fields[name].is_required():
-                faults.append(Fault(f"space.{name}", f"family {family} has no default for `{name}`: declare it"))
+            if FAMILIES[part.family].model_fields[name].is_required():
+                faults.append(Fault(f"space.{field}", f"family {part.family} has no default for `{field}`: declare it"))
             continue
         declared = declarations[name]
         try:
@@ -38,8 +39,16 @@ def family_dimensions(spec: StudySpec, family: str) -> tuple[dict[str, Dimension
                 declared = resolved_length(declared, horizon, unit)
             dimensions[name] = dimension_of(declared, unit if name in lengths else None)
         except ValueError as error:
-            faults.append(Fault(f"space.{name}", str(error)))
+            faults.append(Fault(f"space.{field}", str(error)))
     return dimensions, faults
+
+
+def declared_in(space: SpaceSpec, part: Part) -> dict[str, Any]:
+    """What a space declares of a part, by the parameters' own names."""
+    prefix = part.prefix
+    return {
+        name.removeprefix(prefix): declared for name, declared in space.declarations.items() if name.startswith(prefix)
+    }
 
 
 def dimension_of(declared: Any, unit: int | None) -> Dimension:

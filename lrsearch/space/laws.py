@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from ..errors import Fault
 from ..frozen import faults_of
 from ..schedules import FAMILIES, WARMUPS, listed, unequal, whole_updates
-from ..study import StudySpec
+from ..study import Part, StudySpec
 from .dimensions import Dimension
 
 Dimensions = Mapping[str, Dimension]
@@ -25,21 +25,22 @@ def _field(family: str, name: str) -> TypeAdapter[Any]:
     return TypeAdapter(Annotated[field.annotation, Field(), *field.metadata])  # type: ignore[arg-type]
 
 
-def value_faults(family: str, dimensions: Dimensions) -> Iterator[Fault]:
+def value_faults(part: Part, dimensions: Dimensions) -> Iterator[Fault]:
     """Values that the parameter's field refuses: one fault a parameter."""
     for name, dimension in dimensions.items():
         for value in dimension.extremes():
             try:
-                _field(family, name).validate_python(value)
+                _field(part.family, name).validate_python(value)
             except ValidationError as error:
-                yield Fault(f"space.{name}", faults_of(error)[0].message)
+                yield Fault(f"space.{part.prefix}{name}", faults_of(error)[0].message)
                 break
 
 
 def combination_faults(
-    family: str, dimensions: Dimensions, spec: StudySpec, updates_per_epoch: int | None
+    part: Part, dimensions: Dimensions, spec: StudySpec, updates_per_epoch: int | None
 ) -> Iterator[Fault]:
     """Values that no schedule of the horizon can take, each of them valid by itself."""
+    family, where = part.family, f"space.{part.prefix}"
     horizon = spec.epochs or spec.updates
     assert horizon is not None
     per_unit = 1 if spec.updates is not None else updates_per_epoch
@@ -49,22 +50,22 @@ def combination_faults(
             longest = max(lengths)
             if longest >= horizon or (per_unit and whole_updates(longest, per_unit) >= horizon * per_unit):
                 yield Fault(
-                    "space.warmup", f"every warm-up must end before the horizon (got warmup {longest:g} of {horizon})"
+                    f"{where}warmup", f"every warm-up must end before the horizon (got warmup {longest:g} of {horizon})"
                 )
         elif lengths and name not in FAMILIES[family].MAY_BE_ZERO:
             shortest = min(lengths)
             if shortest <= 0 or (per_unit and whole_updates(shortest, per_unit) < 1):
                 updates = f" of {per_unit} updates" if per_unit else ""
-                yield Fault(f"space.{name}", f"`{name}` must last at least one update (got {shortest:g}{updates})")
+                yield Fault(f"{where}{name}", f"`{name}` must last at least one update (got {shortest:g}{updates})")
     sizes = {name: {len(value) for value in _values(family, dimensions, name)} for name in FAMILIES[family].ALIGNED}
     for name, other in itertools.pairwise(sizes):
         wrong = [(mine, its) for mine in sizes[name] for its in sizes[other] if mine != its]
         if wrong:
-            yield Fault(f"space.{other}", unequal(dict(zip((name, other), min(wrong), strict=True))))
+            yield Fault(f"{where}{other}", unequal(dict(zip((name, other), min(wrong), strict=True))))
     if 0 in _values(family, dimensions, "warmup_start"):
         for shape in _values(family, dimensions, "warmup_shape"):
             if not WARMUPS[shape].starts_at_zero:
-                yield Fault("space.warmup_start", f"`warmup_start > 0` must hold for the warm-up shape {shape}")
+                yield Fault(f"{where}warmup_start", f"`warmup_start > 0` must hold for the warm-up shape {shape}")
 
 
 def grid_faults(dimensions: Dimensions) -> Iterator[Fault]:

@@ -10,8 +10,8 @@ from pydantic import JsonValue
 
 from ..errors import Fault, InvalidInput
 from ..schedules import HORIZON, Schedule
-from ..study import StudySpec
-from .declared import family_dimensions
+from ..study import StudySpec, nested
+from .declared import part_dimensions
 from .dimensions import Dimension, Suggesting
 from .laws import combination_faults, grid_faults, value_faults
 
@@ -40,9 +40,13 @@ class Space:
         self._dimensions: dict[str, dict[str, Dimension]] = {}
         faults: list[Fault] = []
         for family in self.families:
-            dimensions, wrong = family_dimensions(spec, family)
-            wrong = wrong or list(value_faults(family, dimensions))
-            wrong = wrong or list(combination_faults(family, dimensions, spec, updates_per_epoch))
+            dimensions: dict[str, Dimension] = {}
+            wrong: list[Fault] = []
+            for part in spec.space.parts(family):
+                own, faulty = part_dimensions(spec, part)
+                faulty = faulty or list(value_faults(part, own))
+                wrong += faulty or combination_faults(part, own, spec, updates_per_epoch)
+                dimensions |= {f"{part.prefix}{name}": dimension for name, dimension in own.items()}
             if spec.sampler.name == "grid":
                 wrong += grid_faults(dimensions)
             faults += [fault for fault in wrong if fault not in faults]
@@ -103,7 +107,8 @@ class Space:
         fixed = {
             name: dimension.value(0) for name, dimension in self._dimensions[family].items() if not dimension.varies
         }
-        return self._made({**fixed, **params, "family": family})
+        groups = {f"{part.prefix}family": part.family for part in self.spec.space.parts(family)[1:]}
+        return self._made(nested({**fixed, **params, **groups, "family": family}))
 
     def baseline(self, data: Mapping[str, Any]) -> Schedule:
         """A schedule from its own fields, inside of the space or not, with the study's horizon.
@@ -120,13 +125,27 @@ class Space:
                 )
         return self._made({name: value for name, value in data.items() if name not in HORIZON})
 
+    def _check_groups(self, schedule: Schedule) -> None:
+        """A schedule with groups has those of the recipe, all of them: a group's rate is a column of its own."""
+        names = [name for name, _ in schedule.groups]
+        known = names if not self.spec.train else list(self.spec.train.groups)
+        if names and names != known:
+            raise InvalidInput(
+                f"the recipe's parameter groups (`train.groups`) are {', '.join(known) or 'none'}: a schedule has all "
+                f"of them or none (got {', '.join(names)})",
+                field="groups",
+            )
+
     def params_of(self, schedule: Schedule) -> dict[str, JsonValue] | None:
         """The params that stand for ``schedule``; None where it lies outside of the space."""
         if schedule.family not in self.families:
             return None
-        fields = schedule.model_dump(mode="json")
         params: dict[str, JsonValue] = {"family": schedule.family} if len(self.families) > 1 else {}
-        params |= {name: fields[name] for name in self._varying[schedule.family]}
+        groups = dict(schedule.groups)
+        for name in self._varying[schedule.family]:
+            group, own = name.split(".")[1:] if "." in name else ("", name)
+            value = getattr(groups.get(group) if group else schedule, own, None)
+            params[name] = list(value) if isinstance(value, tuple) else value
         return params if self.observed(params) is not None and self.schedule(params) == schedule else None
 
     @property
@@ -207,6 +226,7 @@ class Space:
         schedule = Schedule.read({**fields, **self.spec.horizon})
         if self._updates_per_epoch is not None or self.spec.updates is not None:
             schedule.clock(self._updates_per_epoch)
+        self._check_groups(schedule)
         return schedule
 
 

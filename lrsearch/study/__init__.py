@@ -40,7 +40,7 @@ from .range_test import (
     SweepLosses,
     SweepSpec,
 )
-from .space import Fixed, Range, SpaceSpec
+from .space import Fixed, Part, Range, SpaceSpec, nested
 from .spec import (
     EXTERNAL,
     Budget,
@@ -85,11 +85,11 @@ __all__ = [
     "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm", "Confirmed", "Cost", "Curve", "Diagnosis",
     "Diagnostics", "Direction", "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress", "Event", "Fixed",
     "FreeJson", "HyperbandPruner", "LayerSigns", "LayerState", "Lease", "LeaseRequest", "Limits", "MedianPruner",
-    "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Point",
-    "Preview", "Progress", "ProgressEvent", "Purpose", "Range", "RangeTest", "RangeTestResult", "RangeTestSpec",
-    "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "ResetEvent", "Result", "Rmsprop", "RungPruner",
-    "SampleCurve", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study", "StudyEvent", "StudyPatch",
-    "StudySpec", "StudyState", "SweepLosses", "SweepSpec", "TaskDefaults", "TaskOffer", "Text", "TrainSpec", "Trial",
-    "TrialRequest", "TrialState", "TrialsEvent", "Verdict", "WarningEvent", "Watch", "Worker", "by_epoch",
-    "mean_metrics", "mean_of", "now", "read_spec",
+    "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Part",
+    "Point", "Preview", "Progress", "ProgressEvent", "Purpose", "Range", "RangeTest", "RangeTestResult",
+    "RangeTestSpec", "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "ResetEvent", "Result",
+    "Rmsprop", "RungPruner", "SampleCurve", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study",
+    "StudyEvent", "StudyPatch", "StudySpec", "StudyState", "SweepLosses", "SweepSpec", "TaskDefaults", "TaskOffer",
+    "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "TrialsEvent", "Verdict", "WarningEvent", "Watch",
+    "Worker", "by_epoch", "mean_metrics", "mean_of", "nested", "now", "read_spec",
 ]  # fmt: skip

@@ -36,6 +36,8 @@ class FamilyEntry(Entry):
     parameters, lengths in updates."""
     search: dict[str, JsonValue]
     """What a space searches over where it does not name the parameter."""
+    in_groups: bool = True
+    """Whether it may be the schedule of a parameter group, in a space's ``groups``."""
 
 
 class WarmupEntry(Entry):

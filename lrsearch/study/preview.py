@@ -36,6 +36,8 @@ class SampleCurve(Frozen):
     schedule: AnySchedule
     lr: tuple[float, ...]
     """The rate at each of the preview's `updates`; a metric-driven one as it is while its metric improves."""
+    groups: Annotated[dict[str, tuple[float, ...]], Field(exclude_if=lambda value: not value)] = {}
+    """The same of every parameter group with a rate of its own."""
 
 
 class Preview(Cost):

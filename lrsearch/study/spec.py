@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..errors import InvalidInput
 from ..frozen import Frozen, Natural, Positive, Real
+from ..schedules import GroupName
 from ..union import either
 from .optimizers import AnyOptimizer, named
 from .pruners import AnyPruner, MedianPruner, NoPruner, RungPruner
@@ -22,6 +23,18 @@ Direction = Literal["minimize", "maximize"]
 BatchSize = Annotated[Positive | Literal["full"], either("a batch size is a whole number >= 1, or `full`")]
 
 
+ModulePath = Annotated[str, Field(pattern=r"^[^.\s][^\s]{0,199}$")]
+
+
+def _apart(groups: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The groups by name; no module in two of them."""
+    named = [path for paths in groups.values() for path in paths]
+    for path in named:
+        if named.count(path) > 1:
+            raise ValueError(f"a module belongs to one parameter group (got {path} twice)")
+    return dict(sorted(groups.items()))
+
+
 class TrainSpec(Frozen):
     """The rest of the recipe: everything about training but the task and the rates. None = the task's default."""
 
@@ -32,6 +45,14 @@ class TrainSpec(Frozen):
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
     """With bfloat16 the model computes in bfloat16 where torch's autocast holds that safe; weights, losses, gradients
     and the optimiser stay in float32."""
+    groups: Annotated[
+        dict[GroupName, Annotated[tuple[ModulePath, ...], Field(min_length=1, max_length=1000)]],
+        AfterValidator(_apart),
+        Field(max_length=32, exclude_if=lambda value: not value),
+    ] = {}
+    """Parameter groups that may have a rate of their own: the modules (or parameters) of the model in each, named as
+    ``model.named_parameters()`` does. What lies in several belongs to the longest name. A group that `space.groups`
+    names and this does not is the module of its own name."""
     seed: Natural = 0
     """Weights, data order and dropout masks are drawn from it."""
     seeds: Annotated[Positive, Field(le=100)] = 1

@@ -31,7 +31,7 @@ from .program import MODEL, OPTIMIZER, EpochRecord, OutOfMemory, State, check_st
 from .setting import Setting
 from .stacked import STACKED, StackedOptimizer
 from .torch_lane import POSITION, as_copy, placed_model
-from .wide import depths, group_rates, momenta
+from .wide import Layout, group_rates, layouts, momenta
 from .workload import Workload
 
 CLIP_EPS = 1e-6
@@ -62,7 +62,7 @@ class FusedProgram:
         self._task, self._train, self._seed = workload.task, train, seed
         data = self._setting.data
         model = placed_model(workload.task, train, seed, self._setting.device)
-        self._depths = list(depths(workload.task, model).values())
+        self._layouts = layouts(workload.task, model, train.groups)
         self._operators = workload.prepared(("operators", data), lambda: operators(workload.task, train, data))
         self._layers = layers_of(model)
         self._model = LanesModel(model)
@@ -71,7 +71,7 @@ class FusedProgram:
         self._optimizer = self._new_optimizer()
         self._update = 0
         self._first_losses = np.full(1, np.nan)
-        self._columns: torch.Tensor | None = None
+        self._columns: dict[Layout, torch.Tensor] = {}
         self.n_lanes = 1
 
     def _rows(self, index: Sequence[int]) -> torch.Tensor:
@@ -214,7 +214,8 @@ class FusedProgram:
         padded = np.concatenate([controls, controls[-1:].repeat(len(model.weights) - len(controls), axis=0)])
         by_update = self._placed(padded[:, :, 0])
         assert self._train.optimizer is not None
-        momentum, rates = momenta(padded, self._train.optimizer), group_rates(padded, max(self._depths) + 1)
+        used = self._layouts.of(controls)
+        momentum, rates = momenta(padded, self._train.optimizer), group_rates(padded, used)
         moved = None if momentum is None else self._placed(momentum)
         by_depth = None if rates is None else self._placed(rates)
         interval = Interval(probe)
@@ -232,7 +233,7 @@ class FusedProgram:
             elementwise = self._optimizer.elementwise
             self._optimizer.step(
                 [gradient] if elementwise else model.split(gradient),
-                rate if by_depth is None else self._spread(by_depth[number]),
+                rate if by_depth is None else self._spread(by_depth[number], used),
                 None if moved is None else moved[number],
             )
             if looked is not None:
@@ -245,15 +246,15 @@ class FusedProgram:
         by_update = np.ascontiguousarray(np.moveaxis(values, 1, 0))
         return torch.from_numpy(by_update).to(self._setting.device, self._model.weights.dtype)
 
-    def _spread(self, rates: torch.Tensor) -> list[torch.Tensor]:
-        """Rates of depth groups, shape (rows, groups), as the optimiser takes them: a tensor a parameter."""
+    def _spread(self, rates: torch.Tensor, used: Layout) -> list[torch.Tensor]:
+        """Rates by a layout, shape (rows, places), as the optimiser takes them: a tensor a parameter."""
         if not self._optimizer.elementwise:
-            return [rates[:, depth] for depth in self._depths]
-        if self._columns is None:
+            return [rates[:, place] for place in used.places]
+        if used not in self._columns:
             sizes = torch.tensor(self._model.sizes)
-            depth = torch.tensor([*self._depths, 0])
-            self._columns = torch.repeat_interleave(depth, sizes).to(self._setting.device)
-        return [rates.index_select(1, self._columns)]
+            places = torch.tensor([*used.places, 0])
+            self._columns[used] = torch.repeat_interleave(places, sizes).to(self._setting.device)
+        return [rates.index_select(1, self._columns[used])]
 
 
 class FusedByProducts(FusedProgram):

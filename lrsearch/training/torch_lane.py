@@ -16,7 +16,7 @@ from .optimizers import build_optimizer
 from .precision import in_precision
 from .probe import layers_of
 from .program import MODEL, OPTIMIZER, State, check_state
-from .wide import depths, group_rates, momenta, own_momentum
+from .wide import group_rates, layouts, momenta, own_momentum
 
 POSITION = "position"
 """float64 (2,): updates done, and the loss of update 0 (NaN before it)."""
@@ -46,6 +46,11 @@ class TorchLane:
         assert train.optimizer is not None
         self._spec = train.optimizer
         self._task = task
+        self._groups = train.groups
+        if train.groups:
+            layouts(task, self.model, train.groups)  # names that the model has not are told at once
+        self._all = [[name for name, parameter in self.model.named_parameters() if parameter.requires_grad]]
+        self._parts = self._all
         self.optimizer = build_optimizer(train.optimizer, self.parameters)
         self.update = 0
         self.first_loss = np.full(1, np.nan)
@@ -68,13 +73,12 @@ class TorchLane:
             InvalidInput: they move the momentum of an optimiser that has none.
         """
         groups, momentum = self.optimizer.param_groups, momenta(controls, self._spec)
-        by_depth = controls.shape[1] > Column.LAYER_DECAY
-        parts = self._by_depth() if by_depth else [self.parameters]
-        if len(parts) != len(groups):
+        parts, rates = self._parted(controls)
+        if parts != self._parts:
             settings = {name: value for name, value in groups[0].items() if name != "params"}
-            groups[:] = [{**settings, "params": list(part)} for part in parts]
-        found = group_rates(controls, len(parts))
-        rates = (controls[:, :1] if found is None else found).tolist()
+            named = dict(self.model.named_parameters())
+            groups[:] = [{**settings, "params": [named[name] for name in part]} for part in parts]
+            self._parts = parts
         own = own_momentum(self._spec)
         moved = momentum.tolist() if momentum is not None else None
         if moved is None and own is not None:
@@ -88,11 +92,15 @@ class TorchLane:
 
         return set_controls
 
-    def _by_depth(self) -> list[list[torch.nn.Parameter]]:
-        """The trained parameters by depth group."""
-        found = depths(self._task, self.model)
-        named = dict(self.model.named_parameters())
-        return [[named[name] for name, own in found.items() if own == depth] for depth in sorted(set(found.values()))]
+    def _parted(self, controls: FloatArray) -> tuple[list[list[str]], list[list[float]]]:
+        """The trained parameters by the rate that they have, and these rates at every update."""
+        if controls.shape[1] <= Column.LAYER_DECAY:
+            return self._all, controls[:, :1].tolist()
+        layout = layouts(self._task, self.model, self._groups).of(controls)
+        found, used = group_rates(controls, layout), sorted(set(layout.places))
+        assert found is not None
+        parts = [[n for n, place in zip(self._all[0], layout.places, strict=True) if place == own] for own in used]
+        return parts, found[:, used].tolist()
 
     def _set_momentum(self, momentum: float) -> None:
         for group in self.optimizer.param_groups:

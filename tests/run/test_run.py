@@ -92,6 +92,29 @@ def test_a_paused_study_goes_on() -> None:
         assert finish(service, "small").study.state == "completed"
 
 
+def test_a_schedule_for_each_parameter_group(tmp_path: Path) -> None:
+    head = {"family": "step", "initial_lr": [0.01, 0.0001], "decay_rate": 0.5, "step_size": 1}
+    spec = {
+        "name": "heads",
+        "task": "digits-mlp",
+        "epochs": 2,
+        "train": {"groups": {"head": ["5"]}},
+        "space": {"family": "cosine", "initial_lr": 0.003, "groups": {"head": head}},
+        "baselines": [{"family": "cosine", "initial_lr": 0.003}],
+        "sampler": "grid",
+    }
+    result = lrsearch.run(spec)
+    assert result.best is not None
+    assert result.best.recipe["groups"] == {"head": ["5"]}
+    trials = result.trials()
+    assert [trial.params.get("groups.head.initial_lr") for trial in trials] == [None, 0.01, 0.0001]
+    assert len({trial.value for trial in trials}) == 3
+    with opened(None) as service:
+        assert "MODULES = {'head': ['5']}" in service.export("heads", 2, "torch").text
+    wrong = lrsearch.run({**spec, "name": "nobody", "train": {"groups": {"head": ["classifier"]}}})
+    assert all("which has 1, 3, 5 (got classifier for head)" in (trial.error or "") for trial in wrong.trials())
+
+
 def test_your_own_loop() -> None:
     result = lrsearch.run(OWN, accuracy)
     assert result.study.state == "completed"

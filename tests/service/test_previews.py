@@ -62,6 +62,14 @@ def test_what_is_hardly_meant_is_told(told: str | None, fields: dict[str, Any]) 
     assert [told in warning for warning in warnings] == ([] if told is None else [True])
 
 
+def test_parameter_groups_are_looked_at_too() -> None:
+    groups = {"head": {"family": "step", "initial_lr": 0.2, "decay_rate": 0.5, "step_size": 10}}
+    found = look({"family": "cosine", "groups": groups}, {"family": "cosine"})
+    assert [told.partition(":")[0] for told in found.warnings(2)] == ["a step never fires"]
+    np.testing.assert_array_equal(found.seen[0].groups["head"], np.full(len(found.updates), 0.2))
+    assert found.seen[1].groups == {}
+
+
 def test_rates_are_held_against_the_weights_type() -> None:
     small = {"family": "constant", "initial_lr": 1e-9}
     assert look(small).warnings(of=1)

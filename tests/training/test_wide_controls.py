@@ -88,6 +88,23 @@ STUDIES = {
         ],
     ),
 }
+HEAD = {"family": "cosine", "initial_lr": 0.05, "warmup": 1}
+BIASES = {"family": "constant", "initial_lr": 0.02}
+STUDIES["groups"] = (
+    ADAM,
+    [
+        {**STEP, **extra}
+        for extra in (
+            {},
+            {"groups": {"biases": BIASES, "head": HEAD}},
+            {"groups": {"biases": BIASES, "head": {**HEAD, "initial_lr": 0.1}}, "freeze": 3},
+            {"groups": {"biases": {**BIASES, "initial_lr": 0.01}, "head": {**HEAD, "warmup": 4}}, "layer_decay": 0.5},
+            {"groups": {"biases": BIASES, "head": BIASES}, "switch_to": "sgd", "switch_at": 5, "switch_factor": 3},
+            {"layer_decay": 0.5},
+        )
+    ],
+)
+RECIPES = {"groups": {"groups": {"head": ["5"], "biases": ["1.bias", "3.bias"]}}}
 every_program = pytest.mark.parametrize("kind", PROGRAMS)
 
 
@@ -124,6 +141,7 @@ def trials(assign):
     def build(study, **fields):
         optimizer, schedules = STUDIES[study]
         train = {"optimizer": optimizer, "batch_size": BATCH, "precision": fields.pop("precision", "float32")}
+        train |= RECIPES.get(study, {})
         return [assign("small", schedule, trial=n, train=train, **fields) for n, schedule in enumerate(schedules)]
 
     return build
@@ -144,7 +162,7 @@ def key_set(assignments, told):
     return keys
 
 
-@fast_for(plateau="lone", momentum="fused", switch="lone")
+@fast_for(plateau="lone", momentum="fused", switch="lone", groups="fused")
 def test_sharing_changes_no_bit_and_trains_what_is_distinct(small, trials, trained_by, study, kind):
     trained_by(kind)
     assignments = trials(study)
@@ -158,7 +176,7 @@ def test_sharing_changes_no_bit_and_trains_what_is_distinct(small, trials, train
         assert n_trained == len(key_set(assignments, told)) < EPOCHS * len(assignments)
 
 
-@fast_for(adaptive="lone", layer="lone", switch="fused")
+@fast_for(adaptive="lone", layer="lone", switch="fused", groups="lone")
 @pytest.mark.parametrize("n_steps", [11, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("closed", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_killed_and_resumed_is_uninterrupted(small, trials, trained_by, study, kind, n_steps, closed):
@@ -210,19 +228,28 @@ def hand_written(schedule, optimizer):
     order = Order(N_TRAIN, BATCH, 0)
     kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
+    parts = [[(depth, kind)] for depth in range(3) for kind in ("weight", "bias")]
+    own = dict(schedule.groups)
+
     def made(name, **settings):
-        return kinds[name]([{"params": layer.parameters()} for layer in layers], lr=0.0, **settings)
+        return kinds[name]([{"params": [getattr(layers[d], k) for d, k in part]} for part in parts], lr=0.0, **settings)
+
+    def rate(depth, kind, update):
+        group = "head" if depth == 2 else "biases" if kind == "bias" else None
+        if group in own:
+            return own[group].lr(update, PER_EPOCH)
+        frozen = update < schedule.freeze * PER_EPOCH and depth < 2
+        return 0.0 if frozen else table[update] * schedule.layer_decay ** (2 - depth)
 
     now = made(**optimizer)
     table, momentum = schedule.lr_table(PER_EPOCH), schedule.momentum(np.arange(PER_EPOCH * EPOCHS), PER_EPOCH)
     losses = []
     for update, index in enumerate(order.batches(0, PER_EPOCH * EPOCHS, torch.device("cpu"))):
         if schedule.switch_to is not None and update == schedule.switch_at * PER_EPOCH:
-            own = {"momentum": schedule.switch_momentum} if schedule.switch_to == "sgd" else {}
-            now = made(schedule.switch_to, weight_decay=optimizer["weight_decay"], **own)
-        for depth, settings in enumerate(now.param_groups):
-            frozen = update < schedule.freeze * PER_EPOCH and depth < 2
-            settings["lr"] = 0.0 if frozen else table[update] * schedule.layer_decay ** (2 - depth)
+            extra = {"momentum": schedule.switch_momentum} if schedule.switch_to == "sgd" else {}
+            now = made(schedule.switch_to, weight_decay=optimizer["weight_decay"], **extra)
+        for [(depth, kind)], settings in zip(parts, now.param_groups, strict=True):
+            settings["lr"] = rate(depth, kind, update)
             if momentum is not None and "betas" in settings:
                 settings["betas"] = (momentum[update], 0.999)
             elif momentum is not None:
@@ -246,6 +273,15 @@ BY_HAND = {
         {**COSINE, "momentum_at_peak": 0.8, "momentum_at_low": 0.95, "layer_decay": 0.6},
     ),
     "adam to sgd": (ADAM, {**STEP, "switch_to": "sgd", "switch_at": 5, "switch_factor": 5, "switch_momentum": 0.9}),
+    "groups": (ADAM, {**COSINE, "groups": {"head": HEAD, "biases": BIASES}}),
+    "groups, freeze": (
+        SGD,
+        {**COSINE, "freeze": 3, "layer_decay": 0.3, "groups": {"head": HEAD, "biases": BIASES}},
+    ),
+    "groups, switch": (
+        ADAM,
+        {**STEP, "switch_to": "sgd", "switch_at": 4, "switch_factor": 5, "groups": {"head": HEAD, "biases": BIASES}},
+    ),
     "sgd to adamw": (SGD, {**STEP, "switch_to": "adamw", "switch_at": 4, "layer_decay": 0.5}),
 }
 
@@ -256,6 +292,7 @@ def test_both_programs_are_a_loop_written_by_hand(small, assign, trained_by, kin
     trained_by(kind)
     optimizer, schedule = BY_HAND[case]
     train = {"optimizer": optimizer, "batch_size": BATCH, "precision": "float64"}
+    train |= RECIPES["groups"] if "groups" in schedule else {}
     _, points = small().train(assign("small", schedule, train=train))
     expected = hand_written(Schedule.model_validate(schedule), optimizer)
     np.testing.assert_allclose([point.metrics["val_loss"] for point in points], expected, rtol=1e-10)
@@ -265,11 +302,12 @@ ROWS = {
     "momentum": [[3e-3, 0.8], [2e-3, 0.95]],
     "groups": [[3e-3, OWN, 0, 0.5], [2e-3, OWN, 0, 0.8]],
     "all": [[3e-3, 0.85, 0, 0.5, 1], [2e-3, 0.9, 0, 1, 0]],
+    "named": [[3e-3, 0.85, 0, 0.5, 1, 2e-2, 1e-3], [2e-3, 0.9, 0, 1, 0, OWN, 4e-3]],
 }
 MOVING = {"sgd": {"momentum": 0.9, "nesterov": True}, "rmsprop": {"momentum": 0.9}, "adam": {"amsgrad": True}}
 
 
-WIDEST = {name: "groups" if name == "adagrad" else "all" for name in OPTIMIZERS}
+WIDEST = {name: "groups" if name == "adagrad" else "named" for name in OPTIMIZERS}
 
 
 @pytest.mark.parametrize(
@@ -284,7 +322,10 @@ WIDEST = {name: "groups" if name == "adagrad" else "all" for name in OPTIMIZERS}
 )
 def test_company_changes_no_bit(same, name, rows, kind):
     optimizer = {"name": name, **MOVING.get(name, {}), "weight_decay": 0.01}
-    workload, train = Workload(Small, {}), TrainSpec.read({"optimizer": optimizer, "batch_size": BATCH})
+    workload, train = (
+        Workload(Small, {}),
+        TrainSpec.read({"optimizer": optimizer, "batch_size": BATCH, **RECIPES["groups"]}),
+    )
 
     def fresh():
         return PROGRAMS[kind](workload, train, 0, "cpu")
