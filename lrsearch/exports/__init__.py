@@ -44,13 +44,14 @@ def export(
         study: the study it was found in.
         trial: the trial it belongs to.
         recipe: what it was found for; its optimiser is written into code.
-        history: what the trial measured, interval by interval; a metric-driven schedule needs it.
+        history: what the trial measured, interval by interval; a metric-driven schedule needs it. Where it ends early,
+            so does the curve: after it the last rate stays, which the text says.
         rescale: the horizon or batch size to carry the schedule to; said in the text's first comment.
 
     Raises:
         NotFound: no such target.
         InvalidInput: the target cannot express what the schedule controls; it needs the updates of an epoch and nobody
-            knows them; a metric-driven schedule has not all its history, or is to be rescaled; as ``Schedule.clock``
+            knows them; a metric-driven schedule has no history, or is to be rescaled; as ``Schedule.clock``
             and ``Schedule.rescale``.
     """
     found = TARGETS.get(target)

@@ -22,11 +22,19 @@ def heading(schedule: Schedule, context: ExportContext, framework: str, *notes: 
     found = f"Found by lrsearch: {context.source}." if context.source else "Written by lrsearch."
     horizon = context.horizon(schedule)
     in_epochs = schedule.epochs is not None
-    length = f"{schedule.epochs} epochs of {context.updates_per_epoch} optimiser updates, {horizon} updates in all"
+    ended = context.ended(schedule)
+    epochs = schedule.epochs if ended is None else ended
+    length = f"{epochs} epochs of {context.updates_per_epoch} optimiser updates, {horizon} updates in all"
     lines = [f"Learning-rate schedule ({schedule.family}), for {framework}. {found}"]
     lines += [f"Rescaled: {'; '.join(context.rescaled)}."] if context.rescaled else []
     if schedule.METRIC_DRIVEN:
         lines.append("The rates that this trial really took: the schedule answers to metrics, this text does not.")
+    if ended is not None:
+        planned = f"{schedule.epochs} epochs" if in_epochs else f"{schedule.horizon} updates"
+        lines.append(
+            f"The trial ended after {f'epoch {ended}' if in_epochs else f'update {horizon}'} of {planned}, before its "
+            "schedule did: what would have come then nobody knows, so the last rate stays."
+        )
     lines.append(f"Assumes {length if in_epochs else f'{horizon} optimiser updates'}; update 0 is the first.")
     lines += _recipe(context.recipe)
     comment = [part for line in lines for part in textwrap.wrap(line, WIDTH)]
@@ -42,6 +50,8 @@ def form(schedule: Schedule, context: ExportContext, dialect: Dialect = PYTHON) 
         InvalidInput: as ``Schedule.clock``, ``Schedule.lr`` and ``table_form``.
     """
     if schedule.METRIC_DRIVEN:
+        if context.ended(schedule) is not None:
+            return table_form(context.table(schedule), dialect)
         updates = np.arange(context.horizon(schedule) + 1)
         return table_form(schedule.lr(updates, context.updates_per_epoch, history=context.history), dialect)
     return closed_form(schedule, context.updates_per_epoch, dialect)

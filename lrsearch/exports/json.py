@@ -13,6 +13,7 @@ def write(schedule: Schedule, context: ExportContext) -> str:
     """A JSON object: ``study, trial, updates_per_epoch, rescaled, schedule``; ``lrsearch.Schedule`` reads the last.
 
     A metric-driven schedule comes with its ``history``: with it ``Schedule.lr_table`` is the curve that was taken.
+    Where its trial ended early the history has fewer intervals, and ``Schedule.lr`` knows the rates so far.
     """
     told: dict[str, Any] = {
         "study": context.study,

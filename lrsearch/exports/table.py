@@ -13,7 +13,7 @@ from .target import GROUPS, MOMENTUM, ExportContext, ExportTarget
 
 
 def rates(schedule: Schedule, context: ExportContext) -> FloatArray:
-    """The rate of every update, shape (H,).
+    """The rate of every update, shape (H,); of a metric-driven schedule until its trial ended.
 
     Raises:
         InvalidInput: for a horizon above ``MAX_UPDATES`` updates.

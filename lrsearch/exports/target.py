@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..schedules import FloatArray, History, Schedule
 
 MOMENTUM = frozenset({"momentum_at_peak", "momentum_at_low"})
@@ -69,13 +71,29 @@ class ExportContext:
         """The modules of each parameter group, where the recipe says them."""
         return self.recipe.get("groups") or {}
 
+    def ended(self, schedule: Schedule) -> int | None:
+        """The reporting intervals after which a metric-driven schedule's trial ended early; None where it did not.
+
+        One whose remaining rates nothing can change any more is known to its end, wherever its trial stopped.
+        """
+        if not schedule.METRIC_DRIVEN or not self.history:
+            return None
+        n_intervals = -(-schedule.clock(self.updates_per_epoch).horizon // self._interval(schedule))
+        known = schedule.foreseen(self.updates_per_epoch, self.history)
+        return None if known >= n_intervals else len(self.history)
+
+    def _interval(self, schedule: Schedule) -> int:
+        return schedule.updates_per_interval(self.updates_per_epoch)
+
     def horizon(self, schedule: Schedule) -> int:
-        """H, the updates that are written."""
-        return schedule.clock(self.updates_per_epoch).horizon
+        """The updates that are written: H, or those of a metric-driven schedule until its trial ended."""
+        intervals = self.ended(schedule)
+        whole = schedule.clock(self.updates_per_epoch).horizon
+        return whole if intervals is None else min(whole, intervals * self._interval(schedule))
 
     def table(self, schedule: Schedule) -> FloatArray:
-        """The rate of every update, shape (H,)."""
-        return schedule.lr_table(self.updates_per_epoch, history=self.history)
+        """The rate of every update that is written, shape (H,)."""
+        return schedule.lr(np.arange(self.horizon(schedule)), self.updates_per_epoch, history=self.history)
 
 
 @dataclass(frozen=True)

@@ -93,16 +93,20 @@ def _restarts(scheduler: Any, peak: float, training: Training) -> Fields:
     return {"family": "cosine_restarts", "initial_lr": peak, "final_factor": floor, "updates": horizon, **told}
 
 
-def _lr_alone(scheduler: Any) -> None:
-    if scheduler.cycle_momentum:
-        name = type(scheduler).__name__
+def _momentum(scheduler: Any, base: float, top: float, *lowest: float) -> Fields:
+    """The momentum that moves from ``top`` at the lowest rates to ``base`` at the highest.
+
+    ``lowest`` are the shares of the peak rate that its parts begin or end at: ours moves as the rate does, so it must.
+    """
+    if base != top and 1 in lowest:
         raise inexact(
-            f"{name} moves the momentum too", f"make it with {name}(cycle_momentum=False) to import its rates alone"
+            f"{type(scheduler).__name__} moves the momentum where the rate stays",
+            "let the rate move there too, or make it with cycle_momentum=False",
         )
+    return {"momentum_at_peak": float(base), "momentum_at_low": float(top)}
 
 
 def _cyclic(scheduler: Any, peak: float, training: Training) -> Fields:
-    _lr_alone(scheduler)
     mode = "triangular" if scheduler.gamma == 1 and scheduler.mode == "exp_range" else scheduler.mode
     heights = {"triangular": 1.0, "triangular2": 0.5}
     if scheduler._scale_fn_custom is not None or mode not in heights:
@@ -117,11 +121,13 @@ def _cyclic(scheduler: Any, peak: float, training: Training) -> Fields:
     floor = peak / top
     told = {"cycle": cycle, "rise": up / cycle, "peak_decay": heights[mode], "final_factor": floor}
     ramp = {"warmup": up, "warmup_shape": "linear", "warmup_start": floor}
+    if scheduler.cycle_momentum:
+        base, highest = scheduler.base_momentums[group], scheduler.max_momentums[group]
+        ramp |= _momentum(scheduler, base, highest, floor)
     return {"family": "cyclic", "initial_lr": top, "updates": training.horizon("CyclicLR"), **told, **ramp}
 
 
 def _one_cycle(scheduler: Any, peak: float, training: Training) -> Fields:
-    _lr_alone(scheduler)
     group = scheduler.optimizer.param_groups[_group(scheduler, training)]
     top, floor = float(group["max_lr"]), float(group["min_lr"])
     ends = [phase["end_step"] for phase in scheduler._schedule_phases]
@@ -129,6 +135,14 @@ def _one_cycle(scheduler: Any, peak: float, training: Training) -> Fields:
     shape = {"cos": "cosine", "linear": "linear"}[scheduler._anneal_func_type]
     told = {"initial_lr": top, "warmup": warmup, "warmup_shape": shape, "warmup_start": peak / top}
     told["updates"] = training.only("OneCycleLR(total_steps), whose last rate is that of total_steps - 1,", ends[-1])
+    if scheduler.cycle_momentum and len(ends) > 2:
+        raise inexact(
+            "OneCycleLR(three_phase=True) keeps the momentum in its last phase, where the rate falls",
+            "make it with cycle_momentum=False to import its rates alone, or with two phases",
+        )
+    if scheduler.cycle_momentum:
+        ends_at = (peak / top, floor / top)
+        told |= _momentum(scheduler, group["base_momentum"], group["max_momentum"], *ends_at)
     if len(ends) == 2:
         return {"family": "one_cycle", "decay_shape": shape, "final_factor": floor / top, **told}
     if shape != "linear":
@@ -251,6 +265,8 @@ def _ours(scheduler: Any, training: Training) -> Schedule | None:
     function = functions[_group(scheduler, training)] if functions else None
     if not isinstance(function, partial) or function.func is not rate:
         return None
+    if training.group is None:  # the whole schedule is that of all parameter groups without one of their own
+        function = next((own for own in functions or () if own.args[0].groups), function)
     schedule: Schedule = function.args[0]
     multiplier = float(scheduler.optimizer.param_groups[_group(scheduler, training)]["initial_lr"])
     return schedule.model_copy(update={"initial_lr": schedule.initial_lr * multiplier})

@@ -31,12 +31,12 @@ class Service(Following):
     ) -> Export:
         """A trial's schedule (None: the best one's) as text or data for a framework; rescaled, if wanted.
 
-        A metric-driven one as the curve that it took with the study's first seed.
+        A metric-driven one as the curve that it took with the study's first seed, as far as its trial went.
 
         Raises:
             NotFound: no such study or trial, or none has completed yet.
-            InvalidInput: updates per epoch are needed and unknown, a metric-driven schedule's trial did not come to
-                its end, or the schedule cannot be rescaled so.
+            InvalidInput: updates per epoch are needed and unknown, a metric-driven schedule's trial has
+                measured nothing yet, or the schedule cannot be rescaled so.
         """
         with self.store.transaction(write=False) as tx:
             study = tx.studies.get(name)

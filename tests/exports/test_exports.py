@@ -72,3 +72,41 @@ def test_the_json_is_read_back_equal(schedules, data):
     assert told["trial"] == 0
     assert told["updates_per_epoch"] == per_epoch
     assert Schedule.model_validate(told["schedule"]) == schedule
+
+
+PLATEAU = {"family": "plateau", "initial_lr": 1.0, "decay_rate": 0.5, "patience": 0}
+CODE = ("torch", "lightning", "transformers", "timm", "keras", "optax")
+
+
+@pytest.mark.parametrize(
+    "horizon", [{"epochs": 10}, {"updates": 70, "eval_every": 7}, {"updates": 68, "eval_every": 7}]
+)
+def test_where_a_trial_ended_early_its_curve_ends(horizon):
+    schedule = Schedule.model_validate({**PLATEAU, **horizon})
+    history = [{"val_loss": value} for value in (3.0, 2.0, 2.5, 2.5)]
+    taken = np.repeat([1.0, 1.0, 1.0, 0.5], 7)  # what the fourth interval's loss would have changed was never taken
+    told = {"updates_per_epoch": 7, "study": "s", "trial": 3, "history": history}
+    rows = list(csv.DictReader(io.StringIO(export(schedule, "table", **told).text)))
+    assert [float(row["lr"]) for row in rows] == taken.tolist()
+    assert np.load(io.BytesIO(export(schedule, "npy", **told).content)).tolist() == taken.tolist()
+    for target in CODE:
+        text = export(schedule, target, **told).text
+        heading = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
+        after, unit = ("epoch 4", "epochs") if "epochs" in horizon else ("update 28", "updates")
+        planned = horizon.get("epochs") or horizon["updates"]
+        assert f"The trial ended after {after} of {planned} {unit}" in heading
+        assert "the last rate stays" in heading
+    names = {}
+    exec(export(schedule, "torch", **told).text, names)
+    assert [names["lr"](update) for update in range(80)] == [*taken, *[0.5] * 52]
+    assert json.loads(export(schedule, "json", **told).text)["history"] == history
+
+
+def test_what_nothing_can_change_any_more_is_written_to_its_end():
+    schedule = Schedule.model_validate({**PLATEAU, "final_factor": 0.5, "epochs": 10})
+    history = [{"val_loss": 1.0}] * 3  # it has reached its floor
+    text = export(schedule, "torch", updates_per_epoch=7, history=history).text
+    assert "ended" not in text
+    assert "10 epochs of 7" in text
+    with pytest.raises(InvalidInput, match="depend on what is measured"):
+        export(schedule, "torch", updates_per_epoch=7)

@@ -156,6 +156,56 @@ def test_it_has_torch_s_rate_at_every_update(name, data, lr):
     assert_same(schedule, stepped(scheduler, schedule.horizon + (0 if ends else 1)))
 
 
+MOVING = {
+    "CyclicLR": lambda draw, o, lr, told: (
+        library.CyclicLR(
+            o, draw(st.floats(0, 0.9)) * lr, lr, draw(st.integers(1, 9)), draw(st.integers(1, 9)),
+            mode=draw(st.sampled_from(["triangular", "triangular2"])), **told,
+        ),
+        50,
+    ),
+    "OneCycleLR": lambda draw, o, lr, told: (
+        library.OneCycleLR(
+            o, lr, 40, pct_start=draw(st.integers(2, 30)) / 40,
+            anneal_strategy=draw(st.sampled_from(["cos", "linear"])), div_factor=draw(st.floats(2, 100)),
+            final_div_factor=draw(st.floats(1, 1e5)), **told,
+        ),
+        None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+@pytest.mark.parametrize("name", MOVING)
+@settings(max_examples=2 * SETS)
+@given(data=st.data(), lr=rates, momenta=st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)))
+def test_the_momentum_that_it_cycles_is_torch_s_at_every_update(name, kind, data, lr, momenta):
+    beta = "betas" if kind is torch.optim.AdamW else "momentum"
+    own = kind(weights(2), lr=lr, **({} if beta == "betas" else {"momentum": 0.9}))
+    base, top = sorted(momenta)
+    scheduler, horizon = MOVING[name](data.draw, own, lr, {"base_momentum": base, "max_momentum": top})
+    schedule = lrsearch.import_schedule("torch", scheduler, updates=horizon)
+    wanted = []
+    for _ in range(schedule.horizon):
+        now = own.param_groups[0]
+        wanted.append((now["lr"], now[beta][0] if beta == "betas" else now[beta]))
+        own.step()
+        scheduler.step()
+    updates = np.arange(schedule.horizon)
+    assert_same(schedule, np.array(wanted)[:, 0])
+    np.testing.assert_allclose(schedule.momentum(updates), np.array(wanted)[:, 1], rtol=0, atol=1e-12)
+
+
+def test_a_schedule_of_parameter_groups_comes_back():
+    head = {"family": "step", "initial_lr": 0.1, "decay_rate": 0.5, "step_size": 2}
+    schedule = lrsearch.Schedule.model_validate(
+        {"family": "cosine", "initial_lr": 0.3, "epochs": 6, "groups": {"head": head}}
+    )
+    first, second = weights(2, 3)
+    own = torch.optim.SGD([{"params": [first], "name": "head"}, {"params": [second]}], lr=1.0)
+    assert lrsearch.import_schedule("torch", schedule.to_torch(own, updates_per_epoch=5)) == schedule
+
+
 @settings(max_examples=4 * SETS)
 @given(
     lr=rates, factor=st.floats(0.1, 0.9), patience=st.integers(0, 3), cooldown=st.integers(0, 3),
@@ -236,7 +286,13 @@ REFUSED = {
     "a function": (lambda o: library.LambdaLR(o, lambda update: 0.5), {"updates": 20}, "calls a function"),
     "a factor a step": (lambda o: library.MultiplicativeLR(o, lambda update: 0.5), {"updates": 20}, "importable are"),
     "one's own class": (lambda o: Mine(o, 3), {"updates": 20}, "nothing here for Mine"),
-    "momentum": (lambda o: library.OneCycleLR(momentum(), 0.1, 20), {}, "cycle_momentum=False"),
+    "momentum in two of three phases": (
+        lambda o: library.OneCycleLR(momentum(), 0.1, 21, three_phase=True, anneal_strategy="linear", pct_start=6 / 21),
+        {}, "keeps the momentum in its last phase",
+    ),
+    "momentum where the rate stays": (
+        lambda o: library.OneCycleLR(momentum(), 0.1, 20, div_factor=1.0), {}, "where the rate stays",
+    ),
     "half an update": (
         lambda o: library.OneCycleLR(o, 0.1, 12, cycle_momentum=False), {}, "whole number of updates",
     ),
