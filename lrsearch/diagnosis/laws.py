@@ -13,6 +13,8 @@ Number = float | str
 TINY = 1e-300
 EARLY = 0.1
 """The share of a training that counts as its beginning; ten updates at least."""
+LASTS = 0.25
+"""The share of a training in which a rise from the beginning has its top."""
 BACK = 0.25
 """A loss that rose and ends below this share of its first value has come back: the beginning alone was at fault."""
 FELL = 0.5
@@ -116,10 +118,11 @@ FADED = 1000.0
 
 
 def dead(trace: Trace) -> Finding | None:
-    """The largest share of a layer's units without any gradient, in the last half of the intervals.
+    """The largest share of a layer's units without any gradient, as a part of what is too much of them.
 
-    A layer whose input is dead gets none either: the first such layer is named. Where all gradients have shrunk to
-    nothing, as in a loss that is solved, it is none of the units.
+    That is ``MOST`` in the last half of the intervals, or ``ALWAYS`` in every single one. A layer whose input is dead
+    gets none either: the first such layer is named. Where all gradients have shrunk to nothing, as in a loss that is
+    solved, it is none of the units.
     """
     if not len(trace.signs):
         return None
@@ -127,10 +130,18 @@ def dead(trace: Trace) -> Finding | None:
     if len(norms) and np.median(norms[len(norms) // 2 :]) < 1e-4 * norms.max() and trace.end < 0.05 * trace.first:
         return None
     late = np.median(trace.signs[len(trace.signs) // 2 :, :, 2], axis=0)
-    at = int(np.argmax(late))
+    always = trace.signs[:, :, 2].min(axis=0) if len(trace.signs) >= 4 else np.zeros_like(late)
+    strengths = np.maximum(late / MOST, always / ALWAYS)
+    at = int(np.argmax(strengths))
     if late[at] < 0.97 and trace.end < 0.1 * trace.first:
         return None  # it has learnt all the same
-    return Finding(float(late[at]), {"share": float(late[at]), "layer": trace.layers[at]})
+    return Finding(float(strengths[at]), {"share": float(late[at]), "layer": trace.layers[at]})
+
+
+MOST = 0.8
+"""The share of a layer's units without gradient, late, that is called dead."""
+ALWAYS = 0.6
+"""The same, if there never are fewer: a single example leaves half of all ReLU units without, but others each time."""
 
 
 def _early(trace: Trace) -> np.ndarray:
@@ -138,33 +149,49 @@ def _early(trace: Trace) -> np.ndarray:
 
 
 def rose_early(trace: Trace) -> Finding | None:
-    """How many times its best the loss rose at the beginning, at a high rate, before it fell; nothing as high later.
+    """How many times its best the loss rose at once, at a high rate, before it fell; nothing as high once it is back.
 
     A loss that diverged at once at its full rate counts as well; one that never came back does not: it is the rate.
+    A single batch that costs more than the first one did is no rise: of three in a row two must.
     """
     if len(trace.loss) == 0:
         return None
     early = _early(trace)
     if trace.divergence is not None:
-        if trace.divergence[0] > max(EARLY * trace.horizon, 10.0) or not early.all():
-            return None
-        ramped = len(trace.lr) and np.nanmin(trace.lr, initial=np.inf) < 0.5 * trace.divergence[1]
-        numbers = {"times": np.inf, "share": trace.divergence[0] / trace.horizon, "rate": trace.divergence[1]}
-        return None if ramped else Finding(np.inf, numbers)
-    if early.sum() < 2:
-        return None
-    level = trace.loss - trace.floor
-    peaks = trace.loss_max[early] - trace.floor
-    best = np.minimum.accumulate(level[early])
-    times = peaks[1:] / np.maximum(best[:-1], TINY)
-    at = int(np.argmax(times)) + 1
-    later = (trace.loss_max[~early] - trace.floor).max(initial=0.0)
-    high = not np.isfinite(trace.lr).any() or trace.lr[at] >= 0.3 * trace.peak_rate
+        return _diverged_at_once(trace, early)
+    level, most = trace.loss - trace.floor, trace.loss_max - trace.floor
     recovered = trace.end < BACK * trace.first and (not len(trace.ratios) or trace.ratios[-1] > 1e-6)
-    if peaks[at] < 1.3 * trace.first or later > 0.7 * peaks[at] or not (recovered and high):
+    usual = _of_three(level)
+    above = np.flatnonzero(early & (most >= 1.3 * trace.first) & (_of_three(most) >= 1.3 * trace.first))
+    above = above[above > 0]
+    if not len(above) or early.sum() < 2 or not recovered:
+        return None
+    began = int(above[0])
+    # it may rise on for a while: momentum carries it, and so does a rate that falls slowly
+    near = np.flatnonzero(trace.updates <= max(LASTS * trace.horizon, float(trace.updates[early][-1])))
+    at = began + int(np.argmax(most[began : near[-1] + 1]))
+    times = float(most[at] / max(float(usual[:at].min()), TINY))
+    back = at + 1 + np.flatnonzero(most[at + 1 :] < 0.5 * most[at])[:1]
+    high = not np.isfinite(trace.lr).any() or trace.lr[began : at + 1].max() >= 0.3 * trace.peak_rate
+    if not len(back) or most[back[0] :].max() > 0.7 * most[at] or not high:
         return None
     share = float(trace.updates[at]) / trace.horizon
-    return Finding(float(times[at - 1]), {"times": float(times[at - 1]), "share": share, "rate": float(trace.lr[at])})
+    return Finding(times, {"times": times, "share": share, "rate": float(trace.lr[began])})
+
+
+def _diverged_at_once(trace: Trace, early: np.ndarray) -> Finding | None:
+    assert trace.divergence is not None
+    update, rate, _ = trace.divergence
+    ramped = len(trace.lr) and np.nanmin(trace.lr, initial=np.inf) < 0.5 * rate
+    if update > max(EARLY * trace.horizon, 10.0) or not early.all() or ramped:
+        return None
+    return Finding(np.inf, {"times": np.inf, "share": update / trace.horizon, "rate": rate})
+
+
+def _of_three(values: np.ndarray) -> np.ndarray:
+    """The median of each value and its two neighbours; at the ends, of itself and the one beside it the lower."""
+    padded = np.concatenate([[-np.inf], values, [-np.inf]])
+    return np.median(np.stack([padded[:-2], values, padded[2:]]), axis=0)
 
 
 def too_fast(trace: Trace) -> Finding | None:
@@ -263,6 +290,21 @@ def overfitted(trace: Trace) -> Finding | None:
     best = int(np.argmin(val))
     if best > 0.7 * len(val) or train[-1] > 0.8 * train[best]:
         return None
-    return Finding(
-        float(val[-1] / val[best]), {"epoch": float(best + 1), "best": float(val[best]), "end": float(val[-1])}
-    )
+    times = float(val[-1] / val[best])
+    strength = times / FAR if times >= FAR or not _climbs(val[best:]) else times / LITTLE
+    return Finding(strength, {"epoch": float(best + 1), "best": float(val[best]), "end": float(val[-1])})
+
+
+FAR = 1.2
+"""How many times its best a validation loss ends at that has risen, however it came there."""
+LITTLE = 1.05
+"""The same of one that climbed all the way."""
+
+
+def _climbs(losses: np.ndarray) -> bool:
+    """Whether losses rise in nearly every stretch, by far more than they differ from one epoch to the next."""
+    if len(losses) < 8:
+        return False
+    later, before = np.triu_indices(len(losses), 1)[::-1]
+    rising = float(np.mean(losses[later] > losses[before]))
+    return rising >= 0.9 and losses[-1] - losses[0] >= 5 * float(np.median(np.abs(np.diff(losses, 2))))

@@ -79,7 +79,7 @@ RULES: tuple[Rule, ...] = (
         "dead-units",
         "units that get no gradient from any example, so that they never change again",
         laws.dead,
-        0.8,
+        1.0,
         "dead units: {share:.0%} of those of `{layer}` get no gradient at all; lower the rate, or use a leaky "
         "activation or another initialisation",
         ("not-finite", "diverged", "exploding-gradients"),
@@ -131,7 +131,7 @@ RULES: tuple[Rule, ...] = (
         "overfitting",
         "the validation loss rises for long while the training loss falls",
         laws.overfitted,
-        1.2,
+        1.0,
         "overfits: the validation loss was lowest at epoch {epoch:.0f} ({best:.3g}) and ends at {end:.3g}; stop "
         "early or regularise",
         ("not-finite", "diverged", "exploding-gradients"),

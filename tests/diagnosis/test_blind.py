@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 import lrsearch
 
-from .blind import CASES
+from . import healthy
+from .blind import CASES, Records
 
-# Named otherwise when first diagnosed, and left as they are; all three are called healthy:
-#   warm_up_too_short: the loss rises from 0.59 to 10, comes back and ends at 0.2;
-#   dead_units: 13 of the second layer's 24 channels never get a gradient, while the loss falls by 80 %;
-#   overfitting: the validation loss rises from 2.07 to 2.26 in two thirds of the epochs, the training loss falls to 0.
-RIGHT = 9
+# Three were called healthy when first diagnosed, and left as they are; the rules were widened later, with the trainings
+# of `healthy.py` written before as what they must not speak of:
+#   warm_up_too_short: the rise goes on for 37 updates, as the rate falls; it was looked for in the first tenth alone;
+#   dead_units: two thirds of the second layer's channels, always; four fifths were asked for;
+#   overfitting: the validation loss climbs from 2.07 to 2.26 in two thirds of the epochs; a fifth was asked for.
+RIGHT = 12
 
 
 def test_failures_written_blind_are_named() -> None:
@@ -18,3 +24,9 @@ def test_failures_written_blind_are_named() -> None:
     found = {case.__name__: lrsearch.diagnose(case()).verdicts[0].rule for case in CASES}
     missed = {case.__name__: found[case.__name__] for case, rule in CASES.items() if found[case.__name__] != rule}
     assert len(CASES) - len(missed) >= RIGHT, missed
+
+
+@pytest.mark.parametrize(("case", "rule"), healthy.CASES.items(), ids=lambda item: getattr(item, "__name__", ""))
+def test_what_only_looks_like_a_failure_is_not_called_one(case: Callable[[], Records], rule: str) -> None:
+    found = lrsearch.diagnose(case())
+    assert [verdict.rule for verdict in found.verdicts] == [rule], [verdict.words for verdict in found.verdicts]
