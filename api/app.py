@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
-
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 import lrsearch
-from lrsearch.service import Service
+from lrsearch.service import Access, Service
 
-from . import catalog, comparisons, events, health, leases, previews, range_tests, studies, trials, workers
+from . import catalog, comparisons, events, health, leases, previews, range_tests, studies, tokens, trials, workers
 from .door import Door
 from .envelope import Envelope
+from .keyring import KeyRing
 from .openapi import describe
 from .problem import answer_errors
 
 
-def create_app(service: Service, *, token: str | None = None, allowed_hosts: Collection[str] = ()) -> FastAPI:
+def create_app(service: Service, access: Access | None = None) -> FastAPI:
     """The HTTP service.
 
     Args:
-        service: what answers.
-        token: with it set, every call but ``/livez`` and ``/readyz`` needs ``Authorization: Bearer ...``; without it
-            only this machine is served.
-        allowed_hosts: the ``Host`` names (no port) served besides localhost, 127.0.0.1 and [::1]; needs a token. With
-            a token and no names given, every name is served.
-
-    Raises:
-        InvalidInput: an empty token, or ``allowed_hosts`` without one.
+        service: what answers. As soon as its database holds a token, every call but ``/livez`` and ``/readyz`` needs
+            ``Authorization: Bearer ...``; until then only this machine is served.
+        access: tokens besides the database's, and what stands before the service.
     """
+    access = access or Access()
+    keys = KeyRing(service, access)
     app = FastAPI(
         title="lrsearch",
         version=lrsearch.__version__,
@@ -40,15 +35,15 @@ def create_app(service: Service, *, token: str | None = None, allowed_hosts: Col
         generate_unique_id_function=_operation_id,
     )
     app.state.service = service
+    app.state.keys = keys
     app.state.streams = events.Streams()
-    for resource in (leases, studies, events, previews, trials, comparisons, range_tests, catalog, workers, health):
+    resources = (leases, studies, events, previews, trials, comparisons, range_tests, catalog, workers, tokens, health)
+    for resource in resources:
         app.include_router(resource.router)
     answer_errors(app)
-    describe(app, needs_token=token is not None)
-    door: dict[str, Any] = {"token": token, "allowed_hosts": allowed_hosts}
-    Door(app, **door)  # middlewares are made at the first request; what is wrong is said now
-    app.add_middleware(Door, **door)
-    app.add_middleware(Envelope)
+    describe(app, keys)
+    app.add_middleware(Door, keys=keys, access=access)
+    app.add_middleware(Envelope, public_url=access.public_url, prefix=access.prefix)
     return app
 
 

@@ -16,7 +16,10 @@ from starlette.exceptions import HTTPException
 
 from lrsearch.errors import Fault, InvalidInput
 from lrsearch.frozen import MAX_INTEGER
+from lrsearch.service import caller
 from lrsearch.synonyms import nearest
+
+from .scopes import needed
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
@@ -120,15 +123,17 @@ class JsonRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses query parameters it does not know, and reads bodies strictly."""
+    """A route that asks for its scope first, refuses query parameters it does not know, and reads bodies strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # a coroutine function
         """As the framework's, with the checks before it."""
         handle = super().get_route_handler()
         known = list(_query_names(self.dependant))
         has_body = self.body_field is not None
+        scopes = needed(self.openapi_extra)
 
         async def checked(request: Request) -> Response:
+            caller().require(*scopes)
             if request.scope["query_string"]:
                 _check_parameters(request, known)
             if has_body:

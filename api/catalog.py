@@ -8,13 +8,17 @@ from lrsearch.study import Catalog
 
 from .body import StrictRoute
 from .problem import described
+from .scopes import needs
 from .verbs import TheService
 
 router = APIRouter(prefix="/v1/catalog", tags=["catalog"], route_class=StrictRoute)
 
 
 @router.get(
-    "", summary="Tasks, families, warm-ups, optimisers, samplers, pruners, export targets", responses=described()
+    "",
+    openapi_extra=needs("read"),
+    summary="Tasks, families, warm-ups, optimisers, samplers, pruners, export targets",
+    responses=described(),
 )
 def get_catalog(service: TheService) -> Catalog:
     """Give each with its parameters, ranges, defaults and a line of help."""

@@ -6,11 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
+from lrsearch.service import caller
 from lrsearch.study import Comparison, ComparisonSpec, Page
 
 from .body import StrictRoute
 from .examples import COMPARISONS
 from .problem import described
+from .scopes import needs
 from .verbs import Cursor, IdempotencyKey, Limit, StudyName, TheService, as_json
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], route_class=StrictRoute)
@@ -18,6 +20,7 @@ router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], route_class=S
 
 @router.post(
     "",
+    openapi_extra=needs("write"),
     summary="Compare samplers",
     status_code=201,
     response_model=Comparison,
@@ -29,17 +32,19 @@ def create_comparison(
     key: IdempotencyKey = None,
 ) -> Response:
     """Run every arm `repeats` times on the same task and space, with equal budgets."""
-    comparison, created = service.compare(spec, key=key)
+    comparison, created = service.compare(spec, owner=caller().name, key=key)
     return as_json(comparison, 201 if created else 200, {"Location": f"/v1/comparisons/{comparison.name}"})
 
 
-@router.get("", summary="List comparisons, newest first", responses=described())
+@router.get("", openapi_extra=needs("read"), summary="List comparisons, newest first", responses=described())
 def list_comparisons(service: TheService, limit: Limit = 50, cursor: Cursor = None) -> Page[Comparison]:
     """Give one page of comparisons."""
     return service.comparisons(limit=limit, cursor=cursor)
 
 
-@router.get("/{name}", summary="A comparison and what it says so far", responses=described(404))
+@router.get(
+    "/{name}", openapi_extra=needs("read"), summary="A comparison and what it says so far", responses=described(404)
+)
 def get_comparison(service: TheService, name: StudyName) -> Comparison:
     """Give best-so-far by trials and by epochs trained, final values, and the verdict."""
     return service.comparison(name)

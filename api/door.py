@@ -2,117 +2,160 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import dataclasses
 import ipaddress
-from collections.abc import Collection, Sequence
+import math
+import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from fastapi import Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lrsearch.errors import InvalidInput
+from lrsearch.errors import LrsearchError
+from lrsearch.service import Access, Caller, calling
 
 from .body import MAX_BYTES
-from .problem import problem
+from .buckets import Buckets
+from .keyring import KeyRing
+from .problem import problem, problem_of
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 """What answers without a token."""
+UNLIMITED = re.compile(r"/v1/leases/[^/]+(/reports)?")
+"""Reports, heartbeats and the ends of leases: what is measured must come home."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+BURST_SECONDS = 10.0
+"""So many seconds' worth of requests may come at once."""
 
-Refusal = tuple[HTTPStatus, str]
+MISSING = "this service needs a token: send `Authorization: Bearer ...` (LRSEARCH_TOKEN)"
+UNKNOWN = "this token is not known, has ended or was revoked; check LRSEARCH_TOKEN"
+SET_ONE = "give the service a token: `lrsearch token create`, or LRSEARCH_TOKEN"
+TOO_MANY = "too many requests with this token ({rate:g} a second are allowed); wait, or ask for less at a time"
 
-NO_TOKEN = (HTTPStatus.UNAUTHORIZED, "this service needs a token: send `Authorization: Bearer ...` (LRSEARCH_TOKEN)")
-WRONG_TOKEN = (HTTPStatus.UNAUTHORIZED, "this is not the service's token; check LRSEARCH_TOKEN")
+
+class _Refused(Exception):
+    def __init__(self, status: HTTPStatus, detail: str, wait: float = 0.0) -> None:
+        self.status, self.detail = status, detail
+        self.headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
 
 
 class Door:
-    """Lets in whoever bears the token; without one configured, only this machine's own programs.
+    """Lets in whoever bears a token; where there is none at all, only this machine's own programs.
 
-    * With a token, every call but the health routes needs it; any ``Host`` is served unless ``allowed_hosts`` says
-      which: a page in somebody's browser does not have the token.
-    * Without one, the client and the ``Host`` must be loopback (against DNS rebinding), and nothing may have been
+    * With a token, every call but the health routes needs one; any ``Host`` is served unless ``access`` says which: a
+      page in somebody's browser does not have the token.
+    * Without any, the client and the ``Host`` must be loopback (against DNS rebinding), and nothing may have been
       forwarded: a proxy on this machine must not open the door to everyone.
     * A writing call that a browser sent for a page of another origin is refused in both cases.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str | None = None, allowed_hosts: Collection[str] = ()) -> None:
-        if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
-            raise InvalidInput("a token is one word of printable ASCII characters", field="token")
-        if allowed_hosts and token is None:
-            raise InvalidInput("serving other host names needs a token (LRSEARCH_TOKEN)", field="allowed_hosts")
+    def __init__(self, app: ASGIApp, *, keys: KeyRing, access: Access) -> None:
         self.app = app
-        self._token = None if token is None else _digest(token.encode())
-        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._keys = keys
+        self._access = access
+        self._rate = access.requests_per_second
+        self._asked = None if self._rate is None else Buckets(self._rate, self._rate * BURST_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request, or answer why not."""
-        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
-            await problem(scope["lrsearch.request_id"], *refusal)(scope, receive, send)
-            return
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "there are no web sockets here"})
             return
-        await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers, request_id = Headers(scope=scope), scope["lrsearch.request_id"]
+        refusal: Response
+        try:
+            caller = await self._enter(scope, headers)
+        except _Refused as refused:
+            refusal = problem(request_id, refused.status, refused.detail, headers=refused.headers)
+        except LrsearchError as error:
+            refusal = problem_of(request_id, error)
+        else:
+            scope["lrsearch.caller"] = caller
+            with calling(caller):
+                await self.app(scope, receive, send)
+            return
+        await refusal(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Refusal | None:
-        headers = Headers(scope=scope)
-        health = scope["path"] in OPEN_PATHS
-        refusal = self._wrong_host(headers)
-        if refusal is None and not health:
-            refusal = self._not_local(scope, headers) if self._token is None else self._wrong_token(headers)
-        return refusal or self._other_origin(scope, headers) or _too_large(headers)
+    async def _enter(self, scope: Scope, headers: Headers) -> Caller:
+        """Who calls. Raises _Refused, or Unavailable where the database must be asked and is away."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        address = self._address(scope, headers)
+        if path in OPEN_PATHS:
+            self._check_host(headers, closed=self._keys.closed)
+            caller = Caller(name="-", scopes=())
+        elif await self._keys.is_closed():
+            self._check_host(headers, closed=True)
+            caller = await self._bearer(headers)
+        else:
+            self._check_host(headers, closed=False)
+            _check_local(scope, headers)
+            caller = Caller()
+        self._check_origin(scope, headers)
+        _check_length(headers)
+        if self._asked is not None and self._keys.closed and path not in OPEN_PATHS:
+            wait = 0.0 if UNLIMITED.fullmatch(path) else self._asked.take(caller.token or caller.name)
+            if wait:
+                raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY.format(rate=self._rate), wait)
+        return dataclasses.replace(caller, request_id=scope["lrsearch.request_id"], address=address)
 
-    def _wrong_host(self, headers: Headers) -> Refusal | None:
-        if self._token is not None and not self._hosts:
+    def _address(self, scope: Scope, headers: Headers) -> str | None:
+        if not scope.get("client"):
             return None
+        return self._access.caller_address(scope["client"][0], ",".join(headers.getlist("x-forwarded-for")))
+
+    def _check_host(self, headers: Headers, *, closed: bool) -> None:
+        if closed and not self._access.hosts:
+            return
         hosts = headers.getlist("host")
-        if len(hosts) == 1 and _without_port(hosts[0]) in LOOPBACK_HOSTS | self._hosts:
-            return None
-        said = ", ".join(hosts)
-        return HTTPStatus.FORBIDDEN, f"the Host {said!r:.200} is not served here (known: {self._known_hosts()})"
+        if len(hosts) == 1 and _without_port(hosts[0]) in LOOPBACK_HOSTS | self._access.hosts:
+            return
+        said, known = ", ".join(hosts), ", ".join([*sorted(LOOPBACK_HOSTS), *sorted(self._access.hosts)])
+        raise _Refused(HTTPStatus.FORBIDDEN, f"the Host {said!r:.200} is not served here (known: {known})")
 
-    def _known_hosts(self) -> str:
-        return ", ".join([*sorted(LOOPBACK_HOSTS), *sorted(self._hosts)])
-
-    def _not_local(self, scope: Scope, headers: Headers) -> Refusal | None:
-        for name in headers:
-            if name == "forwarded" or name.startswith("x-forwarded-"):
-                return HTTPStatus.FORBIDDEN, (
-                    f"a forwarded request (header {name}) is not served without a token: "
-                    "start the service with LRSEARCH_TOKEN set"
-                )
-        if scope.get("client") and not _is_loopback(scope["client"][0]):
-            return HTTPStatus.FORBIDDEN, (
-                "other machines are not served without a token: start the service with LRSEARCH_TOKEN set"
-            )
-        return None
-
-    def _wrong_token(self, headers: Headers) -> Refusal | None:
+    async def _bearer(self, headers: Headers) -> Caller:
         given = headers.getlist("authorization")
-        if len(given) != 1:
-            return NO_TOKEN
-        scheme, _, token = given[0].partition(" ")
+        scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() != "bearer":
-            return NO_TOKEN
-        assert self._token is not None
-        same = hmac.compare_digest(_digest(token.strip().encode("latin-1")), self._token)
-        return None if same else WRONG_TOKEN
+            raise _Refused(HTTPStatus.UNAUTHORIZED, MISSING)
+        caller = await self._keys.caller(token.strip())
+        if caller is None:
+            raise _Refused(HTTPStatus.UNAUTHORIZED, UNKNOWN)
+        return caller
 
-    def _other_origin(self, scope: Scope, headers: Headers) -> Refusal | None:
+    def _check_origin(self, scope: Scope, headers: Headers) -> None:
         origins: Sequence[str] = headers.getlist("origin")
         if scope["method"] in SAFE_METHODS or not origins:
-            return None
+            return
         netloc = urlsplit(origins[0]).netloc.lower() if len(origins) == 1 else ""
-        if netloc and (netloc == headers.get("host", "").lower() or _without_port(netloc) in self._hosts):
-            return None
-        return HTTPStatus.FORBIDDEN, f"pages of another origin may not write here (got Origin {origins[0]!r:.200})"
+        if netloc and (netloc == headers.get("host", "").lower() or _without_port(netloc) in self._access.hosts):
+            return
+        raise _Refused(
+            HTTPStatus.FORBIDDEN, f"pages of another origin may not write here (got Origin {origins[0]!r:.200})"
+        )
 
 
-def _digest(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()
+def _check_local(scope: Scope, headers: Headers) -> None:
+    for name in headers:
+        if name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded-"):
+            raise _Refused(
+                HTTPStatus.FORBIDDEN,
+                f"a forwarded request (header {name}) is not served without a token: {SET_ONE}",
+            )
+    if scope.get("client") and not _is_loopback(scope["client"][0]):
+        raise _Refused(HTTPStatus.FORBIDDEN, f"other machines are not served without a token: {SET_ONE}")
+
+
+def _check_length(headers: Headers) -> None:
+    announced = headers.get("content-length", "0")
+    if announced.isdigit() and int(announced[:20]) > MAX_BYTES:
+        raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BYTES:,} bytes")
 
 
 def _without_port(host: str) -> str:
@@ -125,10 +168,3 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return True  # a Unix socket, or a test's client: nothing that came over a network
-
-
-def _too_large(headers: Headers) -> Refusal | None:
-    announced = headers.get("content-length", "0")
-    if announced.isdigit() and int(announced[:20]) > MAX_BYTES:
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BYTES:,} bytes"
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 import uuid
 from http import HTTPStatus
 
@@ -11,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .access_log import log_request
 from .problem import problem
 
 log = logging.getLogger("lrsearch.api")
@@ -26,11 +28,23 @@ _HEADERS = {
 }
 
 
-class Envelope:
-    """Gives requests an id (theirs, if they bring a plain one in ``X-Request-ID``), and answers failures with 500."""
+_ENCRYPTED = {"Strict-Transport-Security": "max-age=31536000"}
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class Envelope:
+    """Gives requests an id (theirs, if they bring a plain one in ``X-Request-ID``), and answers failures with 500.
+
+    Args:
+        app: what is inside.
+        public_url: how the service is reached through a proxy.
+        prefix: that URL's path, which stands before every path; a proxy may take it off requests, or leave it.
+    """
+
+    def __init__(self, app: ASGIApp, *, public_url: str | None = None, prefix: str = "") -> None:
         self.app = app
+        self._prefix = prefix
+        encrypted = public_url is not None and public_url.lower().startswith("https:")
+        self._headers = _HEADERS | (_ENCRYPTED if encrypted else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
@@ -40,16 +54,19 @@ class Envelope:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
         scope["lrsearch.request_id"] = request_id
-        started = False
+        scope["root_path"] = self._prefix
+        begun, status, started = time.perf_counter(), 0, False
 
         async def send_sealed(message: Message) -> None:
-            nonlocal started
+            nonlocal started, status
             if message["type"] == "http.response.start":
-                started = True
+                started, status = True, message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
+                if self._prefix and headers.get("location", "").startswith("/"):
+                    headers["Location"] = self._prefix + headers["location"]
             await send(message)
 
         try:
@@ -63,3 +80,5 @@ class Envelope:
             detail = f"the service failed; its log says why under request id {request_id}"
             answer = problem(request_id, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
             await answer(scope, receive, send_sealed)
+        finally:
+            log_request(scope, status, time.perf_counter() - begun)

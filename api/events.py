@@ -18,11 +18,12 @@ from starlette.exceptions import HTTPException
 
 from lrsearch.errors import LrsearchError
 from lrsearch.frozen import MAX_INTEGER
-from lrsearch.service import LEAST_SECONDS, LOOK_SECONDS, Follower
+from lrsearch.service import LEAST_SECONDS, LOOK_SECONDS, Follower, caller
 from lrsearch.study import AnyEvent, ProgressEvent
 
 from .body import StrictRoute
 from .problem import described
+from .scopes import needs
 from .verbs import StudyName, TheService
 
 MOST_STREAMS = 256
@@ -98,9 +99,9 @@ async def _following(
     service: TheService, request: Request, name: StudyName, last_event_id: EventId = None, after: After = None
 ) -> AsyncIterator[_Following]:
     """The follower, after its first look, so that what is wrong is answered before a stream begins."""
-    caller = request.client.host if request.client else ""
+    who = caller()
     streams: Streams = request.app.state.streams
-    with streams.one_more(caller):
+    with streams.one_more(who.token or who.address or who.name):
         begin = after if last_event_id is None else last_event_id
         follower = Follower(service, name, begin)
         first = await run_in_threadpool(follower.look)
@@ -111,6 +112,7 @@ async def _following(
 
 @router.get(
     "/{name}/events",
+    openapi_extra=needs("read"),
     summary="What happens in a study, as it happens",
     response_class=EventSourceResponse,
     responses={204: {"description": "The study has ended, and there is nothing more to tell"}, **described(404, 429)},

@@ -153,3 +153,11 @@ RANGE_TESTS: Examples = {
     },
     "short": {"summary": "The task's own recipe", "value": {"task": "digits-mlp"}},
 }
+
+TOKENS: Examples = {
+    "person": {
+        "summary": "For one person: their own studies, until a day",
+        "value": {"name": "alice", "scopes": ["write"], "expires_at": "2100-01-01T00:00:00Z"},
+    },
+    "workers": {"summary": "For machines that train", "value": {"name": "cluster", "scopes": ["worker"]}},
+}

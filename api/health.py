@@ -10,6 +10,7 @@ from lrsearch.frozen import Frozen
 
 from .body import StrictRoute
 from .problem import described
+from .scopes import OPEN
 from .verbs import TheService
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
@@ -21,13 +22,15 @@ class Health(Frozen):
     status: Literal["ok"] = "ok"
 
 
-@router.get("/livez", summary="Whether the service is alive", responses=described())
+@router.get("/livez", openapi_extra=OPEN, summary="Whether the service is alive", responses=described())
 async def livez() -> Health:
     """Answer."""
     return Health()
 
 
-@router.get("/readyz", summary="Whether its database is reachable and migrated", responses=described())
+@router.get(
+    "/readyz", openapi_extra=OPEN, summary="Whether its database is reachable and migrated", responses=described()
+)
 def readyz(service: TheService) -> Health:
     """Answer, or 503 where the database is away or of another version."""
     service.ready()

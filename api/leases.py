@@ -10,12 +10,13 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from lrsearch.service import Service
+from lrsearch.service import Service, caller
 from lrsearch.study import ENDED, Lease, LeaseRequest, ReportAnswer, ReportRequest
 
 from .body import StrictRoute
 from .examples import LEASES, REPORTS
 from .problem import described
+from .scopes import needs
 from .verbs import TheService, as_json
 
 router = APIRouter(prefix="/v1/leases", tags=["leases"], route_class=StrictRoute)
@@ -23,14 +24,21 @@ router = APIRouter(prefix="/v1/leases", tags=["leases"], route_class=StrictRoute
 LeaseId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,100}$", description="The lease's id.")]
 
 
-@router.post("", summary="Ask for trials to train", response_model=Lease, responses=described(404, 413, 415))
+@router.post(
+    "",
+    openapi_extra=needs("worker", "write"),
+    summary="Ask for trials to train",
+    response_model=Lease,
+    responses=described(404, 413, 415),
+)
 def lease(service: TheService, request: Annotated[LeaseRequest, Body(openapi_examples=LEASES)]) -> Response:
     """Give a worker trials up to `hold`; its earlier lease ends and its unfinished trials come along."""
-    return as_json(service.lease(request), headers=timing(service))
+    return as_json(service.lease(request, owner=caller().name), headers=timing(service))
 
 
 @router.post(
     "/{lease}/reports",
+    openapi_extra=needs("worker", "write"),
     summary="Report on trials held",
     response_model=ReportAnswer,
     responses=described(404, 409, 413, 415),
@@ -62,7 +70,9 @@ async def report(
             request = ReportRequest(hold=request.hold)
 
 
-@router.delete("/{lease}", summary="End a lease", status_code=204, responses=described(404))
+@router.delete(
+    "/{lease}", openapi_extra=needs("worker", "write"), summary="End a lease", status_code=204, responses=described(404)
+)
 def release(service: TheService, lease: LeaseId) -> None:
     """Give back what it holds; others go on with it."""
     service.release(lease)

@@ -7,8 +7,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from .door import OPEN_PATHS
+from lrsearch.study import SCOPES
+
+from .keyring import KeyRing
 from .problem import Problem
+from .scopes import SCHEME
 
 SUMMARY = "Hyperparameter search over learning-rate schedules: POST a study, get the best schedule as code."
 TAGS = [
@@ -19,17 +22,19 @@ TAGS = [
     {"name": "leases", "description": "How work travels to workers and results travel back."},
     {"name": "workers", "description": "Who is there, and doing what."},
     {"name": "catalog", "description": "Everything a spec may name."},
+    {"name": "tokens", "description": "Who may call, what they may do, and who changed what."},
     {"name": "health", "description": "Whether the service is alive and ready; no token needed."},
 ]
 
 
-def describe(app: FastAPI, *, needs_token: bool) -> None:
-    """Give ``app`` its document, at /openapi.json."""
+def describe(app: FastAPI, keys: KeyRing) -> None:
+    """Give ``app`` its document, at /openapi.json; where no token is needed, it says so."""
+    documents: dict[bool, dict[str, Any]] = {}
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app, needs_token)
-        return app.openapi_schema
+        if keys.closed not in documents:
+            documents[keys.closed] = _document(app, keys.closed)
+        return documents[keys.closed]
 
     app.openapi = openapi  # type: ignore[method-assign]  # the framework's documented way
 
@@ -40,11 +45,13 @@ def _document(app: FastAPI, needs_token: bool) -> dict[str, Any]:
     shape = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     components["schemas"].update(shape.pop("$defs"))
     components["schemas"]["Problem"] = shape
-    components["securitySchemes"] = {
-        "token": {"type": "http", "scheme": "bearer", "description": "The service's token (LRSEARCH_TOKEN)."}
-    }
-    document["security"] = [{"token": []}] if needs_token else [{}, {"token": []}]
-    for path in OPEN_PATHS:
-        for operation in document["paths"][path].values():
-            operation["security"] = []
+    scopes = "; ".join(f"`{scope}`: {words}" for scope, words in SCOPES.items())
+    description = (
+        f"A token (LRSEARCH_TOKEN), by `lrsearch token create`. What is listed is the scope it needs. {scopes}."
+    )
+    components["securitySchemes"] = {SCHEME: {"type": "http", "scheme": "bearer", "description": description}}
+    if not needs_token:
+        for operation in (operation for path in document["paths"].values() for operation in path.values()):
+            if operation["security"]:
+                operation["security"] = [{}, *operation["security"]]
     return document

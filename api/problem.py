@@ -43,7 +43,7 @@ TITLES: Mapping[int, str] = MappingProxyType(
         413: "Body too large",
         415: "Not JSON",
         422: "Invalid input",
-        429: "Too many",
+        429: "Too many requests",
         500: "Failure",
         503: "Unavailable",
     }
@@ -165,5 +165,5 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": TITLES[status], "content": content}
-        for status in sorted({*statuses, 401, 403, 422, 500, 503})
+        for status in sorted({*statuses, 401, 403, 422, 429, 500, 503})
     }

@@ -6,11 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Query, Response
 
+from lrsearch.service import caller
 from lrsearch.study import Best, Page, Study, StudyPatch, StudySpec, StudyState
 
 from .body import StrictRoute
 from .examples import PATCHES, SPECS
 from .problem import described
+from .scopes import needs
 from .verbs import Cursor, IdempotencyKey, Limit, StudyName, TheService, as_json
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], route_class=StrictRoute)
@@ -18,6 +20,7 @@ router = APIRouter(prefix="/v1/studies", tags=["studies"], route_class=StrictRou
 
 @router.post(
     "",
+    openapi_extra=needs("write"),
     summary="Create a study",
     status_code=201,
     response_model=Study,
@@ -27,11 +30,11 @@ def create_study(
     service: TheService, spec: Annotated[StudySpec, Body(openapi_examples=SPECS)], key: IdempotencyKey = None
 ) -> Response:
     """Store a study; it starts when a worker that offers its task is free. The same spec again: 200."""
-    study, created = service.create(spec, key=key)
+    study, created = service.create(spec, owner=caller().name, key=key)
     return as_json(study, 201 if created else 200, {"Location": f"/v1/studies/{study.name}"})
 
 
-@router.get("", summary="List studies, newest first", responses=described())
+@router.get("", openapi_extra=needs("read"), summary="List studies, newest first", responses=described())
 def list_studies(
     service: TheService,
     state: Annotated[StudyState | None, Query(description="Only studies in this state.")] = None,
@@ -45,13 +48,18 @@ def list_studies(
     return service.studies(state=state, label=label, limit=limit, cursor=cursor)
 
 
-@router.get("/{name}", summary="A study and where it stands", responses=described(404))
+@router.get("/{name}", openapi_extra=needs("read"), summary="A study and where it stands", responses=described(404))
 def get_study(service: TheService, name: StudyName) -> Study:
     """Give its spec with every default, its progress and its best trial."""
     return service.study(name)
 
 
-@router.patch("/{name}", summary="Change a study's budget or labels", responses=described(404, 409, 413, 415))
+@router.patch(
+    "/{name}",
+    openapi_extra=needs("write"),
+    summary="Change a study's budget or labels",
+    responses=described(404, 409, 413, 415),
+)
 def patch_study(
     service: TheService, name: StudyName, patch: Annotated[StudyPatch, Body(openapi_examples=PATCHES)]
 ) -> Study:
@@ -59,31 +67,37 @@ def patch_study(
     return service.patch(name, patch)
 
 
-@router.delete("/{name}", summary="Delete a study", status_code=204, responses=described(404, 409))
+@router.delete(
+    "/{name}", openapi_extra=needs("write"), summary="Delete a study", status_code=204, responses=described(404, 409)
+)
 def delete_study(service: TheService, name: StudyName) -> None:
     """Erase it with its trials and curves; only when it is not running."""
     service.delete(name)
 
 
-@router.post("/{name}/pause", summary="Pause a study", responses=described(404, 409))
+@router.post("/{name}/pause", openapi_extra=needs("write"), summary="Pause a study", responses=described(404, 409))
 def pause_study(service: TheService, name: StudyName) -> Study:
     """Hand out nothing new; running trials stop at their next epoch and continue on resume."""
     return service.pause(name)
 
 
-@router.post("/{name}/resume", summary="Resume a paused study", responses=described(404, 409))
+@router.post(
+    "/{name}/resume", openapi_extra=needs("write"), summary="Resume a paused study", responses=described(404, 409)
+)
 def resume_study(service: TheService, name: StudyName) -> Study:
     """Go on where it stopped."""
     return service.resume(name)
 
 
-@router.post("/{name}/cancel", summary="Cancel a study", responses=described(404, 409))
+@router.post("/{name}/cancel", openapi_extra=needs("write"), summary="Cancel a study", responses=described(404, 409))
 def cancel_study(service: TheService, name: StudyName) -> Study:
     """Stop now; results stay."""
     return service.cancel(name)
 
 
-@router.get("/{name}/best", summary="The best trials", tags=["trials"], responses=described(404))
+@router.get(
+    "/{name}/best", openapi_extra=needs("read"), summary="The best trials", tags=["trials"], responses=described(404)
+)
 def get_best(
     service: TheService,
     name: StudyName,

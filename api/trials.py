@@ -15,6 +15,7 @@ from lrsearch.study import Diagnosis, Page, Point, Trial, TrialRequest, TrialSta
 from .body import StrictRoute
 from .examples import TRIALS
 from .problem import described
+from .scopes import needs
 from .table import csv_lines
 from .verbs import Cursor, IdempotencyKey, Limit, StudyName, TheService, TrialNumber, as_json
 
@@ -35,7 +36,7 @@ class TrainingCurve(Frozen):
     points: tuple[Point, ...]
 
 
-@router.get("/trials", summary="List trials", responses=described(404))
+@router.get("/trials", openapi_extra=needs("read"), summary="List trials", responses=described(404))
 def list_trials(
     service: TheService,
     name: StudyName,
@@ -51,6 +52,7 @@ def list_trials(
 
 @router.get(
     "/trials.csv",
+    openapi_extra=needs("read"),
     summary="All trials as CSV",
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {}}, "description": "A header and one line a trial"}, **described(404)},
@@ -69,7 +71,12 @@ def get_trials_csv(service: TheService, name: StudyName) -> Response:
 
 
 @router.post(
-    "/trials", summary="Add a trial", status_code=201, response_model=Trial, responses=described(404, 409, 413, 415)
+    "/trials",
+    openapi_extra=needs("write"),
+    summary="Add a trial",
+    status_code=201,
+    response_model=Trial,
+    responses=described(404, 409, 413, 415),
 )
 def add_trial(
     service: TheService,
@@ -82,25 +89,37 @@ def add_trial(
     return as_json(trial, 201, {"Location": f"/v1/studies/{name}/trials/{trial.number}"})
 
 
-@router.get("/trials/{number}", summary="One trial", responses=described(404))
+@router.get("/trials/{number}", openapi_extra=needs("read"), summary="One trial", responses=described(404))
 def get_trial(service: TheService, name: StudyName, number: TrialNumber) -> Trial:
     """Give its state, value, metrics, parameters and schedule."""
     return service.trial(name, number)
 
 
-@router.post("/trials/{number}/cancel", summary="Cancel a trial", responses=described(404, 409))
+@router.post(
+    "/trials/{number}/cancel", openapi_extra=needs("write"), summary="Cancel a trial", responses=described(404, 409)
+)
 def cancel_trial(service: TheService, name: StudyName, number: TrialNumber) -> Trial:
     """Stop it now; its worker is told at its next report."""
     return service.cancel_trial(name, number)
 
 
-@router.get("/trials/{number}/curve", summary="What a trial reported, epoch by epoch", responses=described(404))
+@router.get(
+    "/trials/{number}/curve",
+    openapi_extra=needs("read"),
+    summary="What a trial reported, epoch by epoch",
+    responses=described(404),
+)
 def get_curve(service: TheService, name: StudyName, number: TrialNumber) -> TrainingCurve:
     """Give its points; null = was not finite, absent = not measured."""
     return TrainingCurve(points=tuple(service.curve(name, number)))
 
 
-@router.get("/trials/{trial}/diagnosis", summary="What went wrong in a trial", responses=described(404))
+@router.get(
+    "/trials/{trial}/diagnosis",
+    openapi_extra=needs("read"),
+    summary="What went wrong in a trial",
+    responses=described(404),
+)
 def get_diagnosis(service: TheService, name: StudyName, trial: Chosen) -> Diagnosis:
     """Say in words what its losses, gradients and updates show, with the numbers behind it."""
     return service.diagnosis(name, number_of(trial))
@@ -108,6 +127,7 @@ def get_diagnosis(service: TheService, name: StudyName, trial: Chosen) -> Diagno
 
 @router.get(
     "/trials/{trial}/checkpoint",
+    openapi_extra=needs("read"),
     summary="A trial's weights",
     response_class=Response,
     responses={
@@ -124,6 +144,7 @@ def get_checkpoint(service: TheService, name: StudyName, trial: Chosen) -> Respo
 
 @router.get(
     "/trials/{trial}/export",
+    openapi_extra=needs("read"),
     summary="A trial's schedule as code or data",
     response_class=Response,
     responses={

@@ -20,6 +20,7 @@ from . import (
     serve,
     studies,
     submit,
+    token,
     trials,
     worker,
 )
@@ -57,6 +58,7 @@ app.command("delete")(studies.delete)
 app.command("compare")(compare.compare)
 app.command("range-test")(range_test.range_test)
 app.command("catalog")(catalog.catalog)
+app.add_typer(token.app, name="token")
 app.add_typer(database.app, name="db")
 
 __all__ = ["app"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from .options import Database, Tasks
+
+LogStyle = Literal["text", "json", "quiet"]
 
 
 def serve(
@@ -22,27 +23,77 @@ def serve(
     lease_seconds: Annotated[
         float, typer.Option("--lease-seconds", min=0.5, help="How long a worker may be silent.")
     ] = 60.0,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            "--public-url",
+            envvar="LRSEARCH_PUBLIC_URL",
+            help="How it is reached through a proxy: https://lr.example/lab. Its path comes before that of every link.",
+        ),
+    ] = None,
+    allowed_hosts: Annotated[
+        list[str] | None,
+        typer.Option("--allowed-host", envvar="LRSEARCH_ALLOWED_HOSTS", help="Serve this Host name too; repeatable."),
+    ] = None,
+    trusted_proxies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            envvar="LRSEARCH_TRUSTED_PROXIES",
+            help="Believe X-Forwarded-For from this address or network, for the log and the audit; repeatable.",
+        ),
+    ] = None,
+    rate: Annotated[
+        float,
+        typer.Option(
+            "--rate",
+            min=0,
+            envvar="LRSEARCH_RATE",
+            help="Requests a second that a token may make, ten seconds' worth at once; 0 = as many as it likes. "
+            "Reports and heartbeats are not counted.",
+        ),
+    ] = 100.0,
+    audit_days: Annotated[
+        float, typer.Option("--audit-days", min=1, help="How long it is known who changed what.")
+    ] = 90.0,
+    log: Annotated[
+        LogStyle,
+        typer.Option(
+            "--log",
+            envvar="LRSEARCH_LOG",
+            help="text: a line a request, but for the routine of workers; json: a line of JSON for every request; "
+            "quiet: warnings alone.",
+        ),
+    ] = "text",
 ) -> None:
     """Answer over HTTP, with workers on this machine, until Ctrl-C or SIGTERM.
 
-    The token is read from LRSEARCH_TOKEN or the file LRSEARCH_TOKEN_FILE; listening beyond this machine needs one.
+    Without any token it serves this machine alone. Tokens are made by `lrsearch token create`; LRSEARCH_TOKEN, or the
+    file LRSEARCH_TOKEN_FILE, is one with every right, and the file LRSEARCH_ADMIN_TOKEN_FILE a first one to make
+    others with. To listen beyond this machine, or behind a proxy, needs one.
     """
     from .. import launch
-    from ..service import Service, Settings
+    from ..service import Access, Service, Settings
     from ..store import Store
 
-    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
-    token = launch.read_token()
-    launch.require_token(host, token)
+    launch.write_log(log)
+    access = Access(
+        token=launch.read_token(),
+        admin_token=launch.read_admin_token(),
+        public_url=public_url,
+        allowed_hosts=tuple(allowed_hosts or ()),
+        trusted_proxies=tuple(trusted_proxies or ()),
+        requests_per_second=rate or None,
+    )
     store = Store(database or Store.default_url())
     try:
         store.migrate()
         launch.serve(
-            Service(store, Settings(lease_seconds=lease_seconds)),
+            Service(store, Settings(lease_seconds=lease_seconds, audit_days=audit_days)),
             host=host,
             port=port,
             n_workers=workers,
-            token=token,
+            access=access,
             tasks=tasks or (),
             say=lambda line: print(line, flush=True),
         )

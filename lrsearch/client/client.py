@@ -36,6 +36,7 @@ from ..study import (
     Worker,
 )
 from .events import follow
+from .tokens import Tokens
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class _Points(Frozen):
     points: tuple[Point, ...]
 
 
-class Client:
+class Client(Tokens):
     """The verbs of ``lrsearch.service.Service`` over HTTP, with the same names, types and errors.
 
     ``trials`` alone is different: it is the loop over live trials that your own code trains; the listing is

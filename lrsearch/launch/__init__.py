@@ -2,7 +2,19 @@
 
 from .crew import Crew
 from .listener import Listener
+from .log import LogStyle, write_log
 from .serve import interruptible, serve, undisturbed
-from .token import read_token, require_token
+from .token import read_admin_token, read_token, require_token
 
-__all__ = ["Crew", "Listener", "interruptible", "read_token", "require_token", "serve", "undisturbed"]
+__all__ = [
+    "Crew",
+    "Listener",
+    "LogStyle",
+    "interruptible",
+    "read_admin_token",
+    "read_token",
+    "require_token",
+    "serve",
+    "undisturbed",
+    "write_log",
+]

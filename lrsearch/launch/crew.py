@@ -47,7 +47,7 @@ class Crew:
     Args:
         server: the service's address.
         n_workers: how many, >= 0.
-        token: the service's token; travels in the environment, never on a command line.
+        token: what they bear; travels in the environment, never on a command line.
         tasks: the user's own tasks, ``"my.py:MyTask"``.
         name: what the workers' names begin with.
 

@@ -13,16 +13,16 @@ from ..errors import Unavailable
 from .token import require_token
 
 if TYPE_CHECKING:
-    from ..service import Service
+    from ..service import Access, Service
 
 START_SECONDS = 30.0
 FINISH_SECONDS = 5
 """How long requests in flight may take once the service is told to stop."""
 
 
-def load_app(service: Service, token: str | None) -> Any:
+def load_app(service: Service, access: Access) -> Any:
     """The application; it is above this room, so it is looked up by name, here alone."""
-    return importlib.import_module("lrsearch.api").create_app(service, token=token)
+    return importlib.import_module("lrsearch.api").create_app(service, access)
 
 
 class Listener:
@@ -32,24 +32,27 @@ class Listener:
         service: what answers.
         host: the address to listen on.
         port: 0 = a free one.
-        token: needed beyond this machine.
+        access: whom it lets in; by default whoever is on this machine, until there is a token.
 
     Raises:
-        NotAllowed: ``host`` can be reached from elsewhere, and there is no token.
+        NotAllowed: it can be reached from elsewhere, and there is no token.
         Unavailable: the address or port cannot be had.
     """
 
     def __init__(
-        self, service: Service, *, host: str = "127.0.0.1", port: int = 8000, token: str | None = None
+        self, service: Service, *, host: str = "127.0.0.1", port: int = 8000, access: Access | None = None
     ) -> None:
         import uvicorn
 
-        require_token(host, token)
+        from ..service import Access
+
+        access = access or Access()
+        require_token(host, access, service)
         self._socket = bind(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            load_app(service, token),
+            load_app(service, access),
             log_level="warning",
             access_log=False,
             lifespan="off",

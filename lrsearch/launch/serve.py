@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +17,7 @@ from .listener import Listener
 from .machine import default_workers
 
 if TYPE_CHECKING:
-    from ..service import Service
+    from ..service import Access, Service
 
 log = logging.getLogger("lrsearch.launch")
 
@@ -23,7 +25,7 @@ TEND_SECONDS = 0.2
 
 OPEN_HERE = (
     "No token is set: anyone with an account on this machine can use the service. "
-    "LRSEARCH_TOKEN or LRSEARCH_TOKEN_FILE changes that."
+    "`lrsearch token create`, LRSEARCH_TOKEN or LRSEARCH_TOKEN_FILE changes that."
 )
 
 
@@ -61,7 +63,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     n_workers: int | None = None,
-    token: str | None = None,
+    access: Access | None = None,
     tasks: Sequence[str] = (),
     say: Callable[[str], None] = print,
 ) -> None:
@@ -74,22 +76,26 @@ def serve(
         host: the address to listen on.
         port: 0 = a free one, which is printed.
         n_workers: worker processes on this machine; None = one a GPU, else one a processor.
-        token: needed to listen beyond this machine.
+        access: whom it lets in; by default whoever is on this machine, until there is a token. The workers get a token
+            of their own, which lives as long as this call.
         tasks: the user's own tasks, ``"my.py:MyTask"``.
         say: where lines for people go.
 
     Raises:
-        NotAllowed: ``host`` can be reached from elsewhere, and there is no token.
+        NotAllowed: it can be reached from elsewhere, and there is no token.
         Unavailable: the address or port cannot be had.
     """
+    from ..service import Access
+
     n_workers = default_workers() if n_workers is None else n_workers
-    listener = Listener(service, host=host, port=port, token=token)
-    crew = Crew(listener.url, n_workers, token=token, tasks=tasks)
+    access = dataclasses.replace(access or Access(), crew_token=secrets.token_urlsafe(32))
+    listener = Listener(service, host=host, port=port, access=access)
+    crew = Crew(listener.url, n_workers, token=access.crew_token, tasks=tasks)
     with interruptible():
         try:
             listener.start()
             say(f"Listening on {listener.url} with {n_workers} worker{'s' if n_workers != 1 else ''} on this machine.")
-            if token is None:
+            if not (access.has_token or service.needs_token()):
                 say(OPEN_HERE)
             _keep(service, listener, crew)
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The one shared token, and where a service may listen without it."""
+"""The tokens that ``serve`` is given, and where it may listen without any."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import InvalidInput, NotAllowed
+from ..errors import InvalidInput, NotAllowed, Unavailable
+
+if TYPE_CHECKING:
+    from ..service import Access, Service
 
 
 def read_token(environment: Mapping[str, str] | None = None) -> str | None:
@@ -17,16 +21,28 @@ def read_token(environment: Mapping[str, str] | None = None) -> str | None:
         InvalidInput: the file cannot be read, or there is no token in it.
     """
     environment = os.environ if environment is None else environment
-    token = environment.get("LRSEARCH_TOKEN", "").strip()
-    path = environment.get("LRSEARCH_TOKEN_FILE", "")
-    if token or not path:
-        return token or None
+    return environment.get("LRSEARCH_TOKEN", "").strip() or _in_file(environment, "LRSEARCH_TOKEN_FILE")
+
+
+def read_admin_token(environment: Mapping[str, str] | None = None) -> str | None:
+    """The token in the file that ``LRSEARCH_ADMIN_TOKEN_FILE`` names; None where it is not set.
+
+    Raises:
+        InvalidInput: the file cannot be read, or there is no token in it.
+    """
+    return _in_file(os.environ if environment is None else environment, "LRSEARCH_ADMIN_TOKEN_FILE")
+
+
+def _in_file(environment: Mapping[str, str], name: str) -> str | None:
+    path = environment.get(name, "")
+    if not path:
+        return None
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"LRSEARCH_TOKEN_FILE must name a readable text file ({path}: {error})") from None
+        raise InvalidInput(f"{name} must name a readable text file ({path}: {error})") from None
     if not token:
-        raise InvalidInput(f"LRSEARCH_TOKEN_FILE names an empty file ({path}): write a token into it")
+        raise InvalidInput(f"{name} names an empty file ({path}): write a token into it")
     return token
 
 
@@ -40,15 +56,23 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def require_token(host: str, token: str | None) -> None:
-    """Let nobody listen beyond this machine without a token.
+def require_token(host: str, access: Access, service: Service) -> None:
+    """Let nobody listen where others may come from, beyond this machine or behind a proxy, without a token.
 
     Raises:
-        NotAllowed: ``host`` can be reached from elsewhere, and there is no token.
+        NotAllowed: others may come, and there is no token: none was given, and none that is good and has the scope
+            ``admin`` is in the database.
     """
-    if token is None and not is_loopback(host):
-        raise NotAllowed(
-            f"listening beyond this machine (on {host}) needs a token: set LRSEARCH_TOKEN or LRSEARCH_TOKEN_FILE, "
-            'for example LRSEARCH_TOKEN=$(python -c "import secrets; print(secrets.token_urlsafe(32))"), '
-            "and give the same to clients and workers; or listen on 127.0.0.1"
-        )
+    if access.has_token or (is_loopback(host) and not access.proxied):
+        return
+    try:
+        if service.has_admin_token():
+            return
+    except Unavailable:
+        pass  # whoever cannot look lets nobody in
+    where = "behind a proxy" if is_loopback(host) else f"beyond this machine (on {host})"
+    raise NotAllowed(
+        f"listening {where} needs a token: make a first one with `lrsearch token create --name NAME --scope admin`, "
+        "or set LRSEARCH_TOKEN or LRSEARCH_TOKEN_FILE, and give one to clients and workers; "
+        "or listen on 127.0.0.1, with nothing before it"
+    )

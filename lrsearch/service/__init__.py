@@ -7,12 +7,15 @@ from ..exports import Export, export
 from ..schedules import Rescaling
 from ..study import Best, Cost
 from ..trajectory import updates_per_epoch_of
+from .access import Access
+from .caller import LOCAL, Caller, caller, calling
 from .catalog import Catalog, catalog
 from .following import LEAST_SECONDS, LOOK_SECONDS, Follower, Following
 from .ground import Settings
+from .tokens import Tokens
 
 
-class Service(Following):
+class Service(Following, Tokens):
     """Every verb on one store. Thread-safe; the store is the only truth, so several may serve one database."""
 
     def best(self, name: str, top: int = 1) -> list[Best]:
@@ -77,4 +80,18 @@ class Service(Following):
             raise Unavailable("the database is not at the newest version: run `lrsearch db migrate`")
 
 
-__all__ = ["LEAST_SECONDS", "LOOK_SECONDS", "Catalog", "Cost", "Export", "Follower", "Service", "Settings"]
+__all__ = [
+    "LEAST_SECONDS",
+    "LOCAL",
+    "LOOK_SECONDS",
+    "Access",
+    "Caller",
+    "Catalog",
+    "Cost",
+    "Export",
+    "Follower",
+    "Service",
+    "Settings",
+    "caller",
+    "calling",
+]

@@ -48,6 +48,7 @@ class Comparisons(Checkpoints):
                 name=name, owner=owner, state="queued", spec=spec, studies=(), progress={}, created_at=tx.now()
             )
             tx.comparisons.add(comparison)
+            self._audit(tx, "create", f"comparisons/{name}")
             for repeat in range(spec.repeats):
                 for position, arm in enumerate(spec.arms):
                     self._add_study(tx, contender(spec, position, arm, repeat), owner, comparison=name)

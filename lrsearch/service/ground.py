@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from ..errors import Conflict
@@ -17,9 +17,10 @@ from ..frozen import Frozen
 from ..search import Rungs, Suggester
 from ..space import Space
 from ..store import Store, Transaction
-from ..study import TERMINAL, Budget, Origin, Outcome, Study, TaskOffer
+from ..study import TERMINAL, AuditEntry, Budget, Origin, Outcome, Study, TaskOffer
 from ..tasks.catalog import CATALOG
 from .bell import Bell
+from .caller import caller
 
 Answer = TypeVar("Answer", bound=Frozen)
 
@@ -31,10 +32,12 @@ class Settings:
     Attributes:
         lease_seconds: how long a worker may be silent before its trials are handed to others, > 0.
         max_lost: how many of a trial's workers may be lost before it is given up as failed, >= 1.
+        audit_days: how long the audit of changes is kept, > 0.
     """
 
     lease_seconds: float = 60.0
     max_lost: int = 5
+    audit_days: float = 90.0
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -131,6 +134,25 @@ class Ground:
     def _ring(self) -> None:
         """Ring the bell once the transaction under way is kept."""
         self._here.rings = True
+
+    def _audit(self, tx: Transaction, verb: str, resource: str) -> None:
+        """Note a change in the transaction that makes it, with who calls."""
+        who = caller()
+        entry = AuditEntry(
+            at=tx.now(),
+            name=who.name,
+            token=who.token,
+            verb=verb,
+            resource=resource,
+            request_id=who.request_id,
+            address=who.address,
+        )
+        tx.audit.add(entry, kept=timedelta(days=self.settings.audit_days))
+
+    def _owned(self, study: Study) -> Study:
+        """``study``, where it is the caller's to change. Raises NotAllowed."""
+        caller().require_owned(study.owner, f"study `{study.name}`")
+        return study
 
     def _sampler(self, study: Study) -> _Warm:
         """The study's sampler; called under the study's lock only."""

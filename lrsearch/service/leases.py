@@ -6,10 +6,12 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
+from ..errors import NotAllowed, NotFound
 from ..resolve import asks_for_range
 from ..store import Free, LeaseRow, Transaction
 from ..study import Assignment, Lease, LeaseRequest, Study, StudyState, Trial, Worker
 from ..tasks.catalog import CATALOG
+from .caller import caller
 from .dealing import Dealing, recipe_text
 from .range_tests import recipe_mark
 from .standing import seeds_for
@@ -36,13 +38,16 @@ class Leases(Dealing):
 
         Raises:
             NotFound: the request names a study that does not exist.
+            NotAllowed: the caller has not the scope `worker`, and it is no external study of its own.
         """
         self._here.suggestion = 0.0
         with self._writing(rings=False) as tx:
             moment = tx.now()
             self._reap(tx)
+            self._require_right(tx, request)
             self._meet(tx, request)
-            before = [held for old in tx.leases.of_worker(request.worker) for held in self._take_over(tx, old)]
+            earlier = [old for old in tx.leases.of_worker(request.worker) if old.owner == owner]
+            before = [held for old in earlier for held in self._take_over(tx, old)]
             row = LeaseRow(
                 lease=secrets.token_hex(16),
                 worker=request.worker,
@@ -68,11 +73,17 @@ class Leases(Dealing):
             )
 
     def release(self, lease: str) -> None:
-        """End a lease: what it held is handed to others. Ending it twice is the same as once."""
+        """End a lease: what it held is handed to others. Ending it twice is the same as once.
+
+        Raises:
+            NotFound: there never was such a lease, or it is somebody else's.
+        """
         with self._writing() as tx:
-            if tx.leases.find(lease) is None and not tx.leases.was(lease):
+            row = tx.leases.find(lease)
+            if row is None and not tx.leases.was(lease):
                 tx.leases.get(lease)
-            if (row := tx.leases.find(lease)) is not None:
+            if row is not None:
+                self._require_holder(row)
                 self._let_go_range_test(tx, row, lost=False)
             self._end_lease(tx, lease, lost=lambda trial: False)
 
@@ -91,6 +102,25 @@ class Leases(Dealing):
                 )
                 for worker in tx.workers.all()
             ]
+
+    @staticmethod
+    def _require_holder(row: LeaseRow) -> None:
+        """A lease is unknown to whoever did not ask for it. Raises NotFound."""
+        if not caller().owns(row.owner):
+            raise NotFound("there is no such lease")
+
+    @staticmethod
+    def _require_right(tx: Transaction, request: LeaseRequest) -> None:
+        """Without the scope ``worker`` one leases external studies of one's own, and announces no tasks."""
+        caller().require("worker", "write")
+        if caller().may("worker"):
+            return
+        study = tx.studies.get(request.study) if request.study is not None and not request.tasks else None
+        if study is None or not _may_lease(study):
+            raise NotAllowed(
+                f"with the scope `write`, `{caller().name}` leases external studies of its own alone, each by name; "
+                "everything else needs the scope `worker`"
+            )
 
     def _meet(self, tx: Transaction, request: LeaseRequest) -> None:
         offers = request.tasks if request.tasks is not None else tuple(CATALOG.values())
@@ -170,7 +200,8 @@ class Leases(Dealing):
         Returns:
             The assignments, and the recipe that they and all the others share.
         """
-        if wanted > 0 and not recipe and (sweep := self._hand_out_range_test(tx, row)) is not None:
+        sweep = self._hand_out_range_test(tx, row) if wanted > 0 and not recipe and caller().may("worker") else None
+        if sweep is not None:
             return [sweep], recipe_mark(sweep)
         assignments: list[Assignment] = []
         names = tx.studies.open_names(only=row.only_study) if wanted > 0 else []
@@ -194,6 +225,8 @@ class Leases(Dealing):
     def _ready(self, tx: Transaction, row: LeaseRow, name: str) -> Study | None:
         """The study, locked, if this lease may work on it; one whose task was just offered is completed first."""
         study = tx.studies.get(name, lock=True)
+        if not _may_lease(study):
+            return None
         if study.spec.external:
             if row.only_study != name:
                 return None
@@ -281,6 +314,11 @@ class Leases(Dealing):
             until_epoch=self._until(tx, study, trial),
             stop=study.spec.stop if trial.purpose != "test" else None,
         )
+
+
+def _may_lease(study: Study) -> bool:
+    """Whether the caller's scopes let it train this study."""
+    return caller().may("worker") or (study.spec.external and caller().owns(study.owner))
 
 
 def _suspects(trials: Iterable[Trial]) -> list[int]:

@@ -53,6 +53,7 @@ class RangeTests(Studies):
                     )
                 return found, False
             test = self._add_range_test(tx, spec, owner)
+            self._audit(tx, "create", f"range-tests/{test.name}")
             return self._answer(tx, test, key, owner, request), True
 
     def range_test_named(self, name: str) -> RangeTest:

@@ -44,7 +44,7 @@ class Reports(Leases):
         An empty batch is the heartbeat. A stale report is refused alone, in ``rejected``.
 
         Raises:
-            NotFound: there never was such a lease.
+            NotFound: there never was such a lease, or it is somebody else's.
             Conflict: the lease is lost; ask for a new one.
             InvalidInput: a point names an epoch or seed that the trial does not have.
         """
@@ -55,6 +55,7 @@ class Reports(Leases):
                 if tx.leases.was(lease):
                     raise Conflict("this lease has ended; drop the work and ask for a new one")
                 raise NotFound("there is no such lease")
+            self._require_holder(row)
             directives: list[Directive] = []
             rejected: list[Rejected] = []
             sweep = self._held_range_test(tx, row)

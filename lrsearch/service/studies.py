@@ -46,6 +46,7 @@ class Studies(Standing, Ground):
                 return self._standing(tx, found), False
             named = spec if spec.name is not None else spec.model_copy(update={"name": free_name(tx, spec.task)})
             study = self._add_study(tx, named, owner)
+            self._audit(tx, "create", f"studies/{study.name}")
             return self._answer(tx, self._standing(tx, study), key, owner, request), True
 
     def _require_same(self, tx: Transaction, found: Study, spec: StudySpec) -> None:
@@ -131,7 +132,8 @@ class Studies(Standing, Ground):
             Conflict: every cell of its grid is done, or it was cancelled or failed.
         """
         with self._writing() as tx:
-            study = tx.studies.get(name, lock=True)
+            study = self._owned(tx.studies.get(name, lock=True))
+            self._audit(tx, "change", f"studies/{name}")
             changes: dict[str, Any] = {}
             if patch.labels is not None:
                 changes["labels"] = patch.labels
@@ -162,24 +164,26 @@ class Studies(Standing, Ground):
 
     def _move(self, name: str, allowed: tuple[str, ...], state: str, verb: str) -> Study:
         with self._writing() as tx:
-            study = tx.studies.get(name, lock=True)
+            study = self._owned(tx.studies.get(name, lock=True))
             if study.state == state:
                 return self._standing(tx, study)
             if study.state not in allowed:
                 raise Conflict(f"study `{name}` is {study.state}: only {' or '.join(allowed)} studies can {verb}")
             if verb == "resume" and study.started_at is not None:
                 state = "running"
+            self._audit(tx, verb, f"studies/{name}")
             return self._standing(tx, tx.studies.change(name, state=state))
 
     def cancel(self, name: str) -> Study:
         """Stop a study now; its results stay. A cancelled study stays as it is; a finished one is a Conflict."""
         with self._writing() as tx:
-            study = tx.studies.get(name, lock=True)
+            study = self._owned(tx.studies.get(name, lock=True))
             if study.state == "cancelled":
                 return self._standing(tx, study)
             if study.state in ENDED:
                 raise Conflict(f"study `{name}` is {study.state}: there is nothing to cancel")
             self._end(tx, study, "cancelled", None)
+            self._audit(tx, "cancel", f"studies/{name}")
             return self._standing(tx, tx.studies.get(name))
 
     def delete(self, name: str) -> None:
@@ -189,10 +193,11 @@ class Studies(Standing, Ground):
             Conflict: it is running; cancel or pause it first.
         """
         with self._writing() as tx:
-            study = tx.studies.get(name, lock=True)
+            study = self._owned(tx.studies.get(name, lock=True))
             if study.state == "running":
                 raise Conflict(f"study `{name}` is running: cancel it first")
             tx.studies.delete(name)
+            self._audit(tx, "delete", f"studies/{name}")
             if study.comparison is not None:
                 self._advance_comparison(tx, study.comparison)
         self._forget(name)

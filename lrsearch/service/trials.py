@@ -68,7 +68,7 @@ class Trials(Reports):
         """
         stated = {"trial": name, **request.model_dump(mode="json")}
         with self._writing() as tx:
-            study = tx.studies.get(name, lock=True)
+            study = self._owned(tx.studies.get(name, lock=True))
             if answer := self._answered(tx, Trial, key, study.owner, stated):
                 return answer
             if not study.resolved:
@@ -79,6 +79,7 @@ class Trials(Reports):
             if trial.origin != "imported":
                 self._require_room(tx, study)
             tx.trials.add(name, [trial])
+            self._audit(tx, "create", f"studies/{name}/trials/{number}")
             return self._answer(tx, trial, key, study.owner, stated)
 
     def _require_room(self, tx: Transaction, study: Study) -> None:
@@ -114,11 +115,12 @@ class Trials(Reports):
     def cancel_trial(self, name: str, number: int) -> Trial:
         """Stop one trial; cancelling it twice is the same as once. Raises Conflict if it has ended otherwise."""
         with self._writing() as tx:
-            study = tx.studies.get(name, lock=True)
+            study = self._owned(tx.studies.get(name, lock=True))
             trial = tx.trials.get(name, number)
             if trial.terminal and trial.state != "cancelled":
                 raise Conflict(f"trial {number} of `{name}` is {trial.state}: there is nothing to cancel")
             if trial.state != "cancelled":
                 tx.trials.change(name, number, state="cancelled", purpose=None, finished_at=tx.now())
+                self._audit(tx, "cancel", f"studies/{name}/trials/{number}")
                 self._advance(tx, study)
             return tx.trials.get(name, number)

@@ -252,3 +252,36 @@ class AnswerColumns(TypedColumns):
 
 
 ANSWERS = Table("answers", METADATA, AnswerColumns)
+
+
+class TokenColumns(TypedColumns):
+    """A token; ``digest`` is SHA-256 of all of it, ``scopes`` JSON."""
+
+    number: Named[int] = Column(RowId, primary_key=True)
+    id: Named[str] = Column(Text, unique=True)
+    name: Named[str] = Column(Text)
+    digest: Named[bytes] = Column(LargeBinary)
+    scopes: Named[str] = Column(Text)
+    created_at: Named[datetime] = Column(Moment)
+    expires_at: Named[datetime | None] = Column(Moment)
+    last_used_at: Named[datetime | None] = Column(Moment)
+    revoked_at: Named[datetime | None] = Column(Moment)
+
+
+TOKENS = Table("tokens", METADATA, TokenColumns)
+
+
+class AuditColumns(TypedColumns):
+    """A change: who made it, what, and when; ``token`` is the id of a token, not a secret."""
+
+    number: Named[int] = Column(RowId, primary_key=True)
+    at: Named[datetime] = Column(Moment, index=True)
+    name: Named[str] = Column(Text)
+    token: Named[str | None] = Column(Text)
+    verb: Named[str] = Column(Text)
+    resource: Named[str] = Column(Text)
+    request_id: Named[str | None] = Column(Text)
+    address: Named[str | None] = Column(Text)
+
+
+AUDIT = Table("audit", METADATA, AuditColumns)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from ..study import now
 from .answers import Answers
+from .audit import Audit
 from .comparisons import Comparisons
 from .events import TRIM_EVERY, Events, Happened
 from .leases import Leases
@@ -18,6 +19,7 @@ from .offers import Offers
 from .points import Points
 from .range_tests import RangeTests
 from .studies import Studies
+from .tokens import Tokens
 from .trained import Trained
 from .trials import Trials
 from .workers import Workers
@@ -41,6 +43,8 @@ class Transaction:
         self.range_tests = RangeTests(connection, self.now)
         self.answers = Answers(connection, self.now)
         self.events = Events(connection, self.now)
+        self.tokens = Tokens(connection, self.now)
+        self.audit = Audit(connection, self.now)
 
     def now(self) -> datetime:
         """The moment of this transaction in UTC, by the database's clock: the same at every call."""

@@ -55,6 +55,7 @@ from .spec import (
 )
 from .stop import Stop, Watch
 from .text import FreeJson, Metric, Name, Text, now
+from .token import GRANTS, SCOPES, AuditEntry, NewToken, Scope, Token, TokenRequest
 from .trial import (
     ENDED,
     TERMINAL,
@@ -80,16 +81,17 @@ from .trial import (
 )
 
 __all__ = [
-    "ENDED", "EVENTS", "EXTERNAL", "OPTIMIZERS", "TERMINAL", "Adagrad", "Adam", "AdamW", "AnyEvent", "AnyOptimizer",
-    "Arm", "ArmResult", "AshaPruner", "Assignment", "Attempt", "Best", "BestEvent", "Budget", "Catalog", "Checkpoint",
-    "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm", "Confirmed", "Cost", "Curve", "Diagnosis",
-    "Diagnostics", "Direction", "Directive", "Divergence", "Duel", "EpochCounts", "EpochProgress", "Event", "Fixed",
-    "FreeJson", "HyperbandPruner", "LayerSigns", "LayerState", "Lease", "LeaseRequest", "Limits", "MedianPruner",
-    "Metric", "Name", "NoPruner", "Objective", "OptimizerSpec", "Origin", "Outcome", "Page", "Parameter", "Part",
-    "Point", "Preview", "Progress", "ProgressEvent", "Purpose", "Range", "RangeTest", "RangeTestResult",
-    "RangeTestSpec", "Ranger", "Rejected", "Report", "ReportAnswer", "ReportRequest", "ResetEvent", "Result",
-    "Rmsprop", "RungPruner", "SampleCurve", "SamplerSpec", "Seconds", "Sgd", "SpaceSpec", "Stop", "Study",
-    "StudyEvent", "StudyPatch", "StudySpec", "StudyState", "SweepLosses", "SweepSpec", "TaskDefaults", "TaskOffer",
-    "Text", "TrainSpec", "Trial", "TrialRequest", "TrialState", "TrialsEvent", "Verdict", "WarningEvent", "Watch",
-    "Worker", "by_epoch", "mean_metrics", "mean_of", "nested", "now", "read_spec",
+    "ENDED", "EVENTS", "EXTERNAL", "GRANTS", "OPTIMIZERS", "SCOPES", "TERMINAL", "Adagrad", "Adam", "AdamW", "AnyEvent",
+    "AnyOptimizer", "Arm", "ArmResult", "AshaPruner", "Assignment", "Attempt", "AuditEntry", "Best", "BestEvent",
+    "Budget", "Catalog", "Checkpoint", "Comparison", "ComparisonResult", "ComparisonSpec", "Confirm", "Confirmed",
+    "Cost", "Curve", "Diagnosis", "Diagnostics", "Direction", "Directive", "Divergence", "Duel", "EpochCounts",
+    "EpochProgress", "Event", "Fixed", "FreeJson", "HyperbandPruner", "LayerSigns", "LayerState", "Lease",
+    "LeaseRequest", "Limits", "MedianPruner", "Metric", "Name", "NewToken", "NoPruner", "Objective", "OptimizerSpec",
+    "Origin", "Outcome", "Page", "Parameter", "Part", "Point", "Preview", "Progress", "ProgressEvent", "Purpose",
+    "Range", "RangeTest", "RangeTestResult", "RangeTestSpec", "Ranger", "Rejected", "Report", "ReportAnswer",
+    "ReportRequest", "ResetEvent", "Result", "Rmsprop", "RungPruner", "SampleCurve", "SamplerSpec", "Scope", "Seconds",
+    "Sgd", "SpaceSpec", "Stop", "Study", "StudyEvent", "StudyPatch", "StudySpec", "StudyState", "SweepLosses",
+    "SweepSpec", "TaskDefaults", "TaskOffer", "Text", "Token", "TokenRequest", "TrainSpec", "Trial", "TrialRequest",
+    "TrialState", "TrialsEvent", "Verdict", "WarningEvent", "Watch", "Worker", "by_epoch", "mean_metrics", "mean_of",
+    "nested", "now", "read_spec",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from lrsearch.api import create_app
-from lrsearch.service import Service
+from lrsearch.service import Access, Service
 from lrsearch.store import Store
 
 HEALTH = {"/livez", "/readyz"}
@@ -19,7 +19,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A client of a service that has a token; the client has none."""
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('auth')}/studies.db")
     store.migrate()
-    app = create_app(Service(store), token="correct-horse")
+    app = create_app(Service(store), Access(token="correct-horse"))
     with TestClient(app, base_url="http://lr.example", raise_server_exceptions=False) as client:
         yield client
     store.close()
@@ -31,6 +31,7 @@ def test_every_call_but_health_needs_the_token(guarded: TestClient) -> None:
     assert len(calls) > 20
     for method, path in [*calls, ("get", "/openapi.json"), ("get", "/nowhere")]:
         filled = path.replace("{name}", "a").replace("{number}", "0").replace("{trial}", "best").replace("{lease}", "x")
+        filled = filled.replace("{token}", "0" * 12)
         answer = guarded.request(method, filled)
         if path in HEALTH:
             assert answer.status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -13,7 +14,9 @@ from starlette.testclient import TestClient
 
 from lrsearch.api.door import Door
 from lrsearch.api.envelope import Envelope
+from lrsearch.api.keyring import KeyRing
 from lrsearch.errors import InvalidInput
+from lrsearch.service import Access, Service
 
 TOKEN = "correct-horse"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -26,13 +29,15 @@ async def _answer(request: Request) -> PlainTextResponse:
 
 
 @pytest.fixture
-def house() -> Ask:
+def house(service: Service) -> Ask:
     """A client of a tiny application behind the door."""
     methods = ["GET", "POST", "PATCH", "DELETE"]
     routes = [Route(path, _answer, methods=methods) for path in ("/v1/studies", "/livez", "/readyz", "/openapi.json")]
 
-    def make(*, client: tuple[str, int] = ("127.0.0.1", 50000), base: str = "http://127.0.0.1:8000", **door: object):
-        app = Envelope(Door(Starlette(routes=routes), **door))
+    def make(*, client: tuple[str, int] = ("127.0.0.1", 50000), base: str = "http://127.0.0.1:8000", **given: Any):
+        access = Access(**given)
+        door = Door(Starlette(routes=routes), keys=KeyRing(service, access), access=access)
+        app = Envelope(door, public_url=access.public_url, prefix=access.prefix)
         return TestClient(app, base_url=base, client=client)
 
     return make
@@ -69,7 +74,16 @@ def test_other_machines_are_refused_without_a_token(house: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "x-forwarded-host", "X-Forwarded-Anything"]
+    "header",
+    [
+        "Forwarded",
+        "Via",
+        "X-Real-IP",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "x-forwarded-host",
+        "X-Forwarded-Anything",
+    ],
 )
 def test_forwarded_requests_need_a_token_even_on_loopback(house: Ask, header: str) -> None:
     assert "LRSEARCH_TOKEN" in str(
@@ -153,12 +167,46 @@ def test_bodies_announced_too_large_are_refused_at_the_door(house: Ask, length: 
 @pytest.mark.parametrize("token", ["", " ", "two words", "tab\tbed", "naïve"])
 def test_unusable_tokens_are_refused(token: str) -> None:
     with pytest.raises(InvalidInput, match="token"):
-        Door(Starlette(), token=token)
+        Access(token=token)
 
 
-def test_other_host_names_need_a_token() -> None:
-    with pytest.raises(InvalidInput, match="token"):
-        Door(Starlette(), allowed_hosts=["lr.example"])
+@pytest.mark.parametrize(
+    "before",
+    [{"public_url": "https://lr.example"}, {"allowed_hosts": ["lr.example"]}, {"trusted_proxies": ["127.0.0.1"]}],
+)
+def test_what_stands_behind_a_proxy_needs_a_token_on_loopback_too(house: Ask, before: dict[str, Any]) -> None:
+    _refused(house(**before).get("/v1/studies"), 401)
+    assert house(**before, token=TOKEN).get("/v1/studies", headers=BEARER).text == "inside"
+
+
+def test_a_path_before_all_paths_may_be_left_on_or_taken_off(house: Ask) -> None:
+    client = house(token=TOKEN, public_url="https://lr.example/lab")
+    for path in ("/livez", "/lab/livez"):
+        assert client.get(path).text == "inside"
+    for path in ("/v1/studies", "/lab/v1/studies"):
+        assert client.get(path, headers=BEARER).text == "inside"
+        _refused(client.get(path), 401)
+    for path in ("/lab/lab/livez", "/labs/livez", "/la/livez"):
+        _refused(client.get(path), 401)
+
+
+def test_encrypted_services_say_so(house: Ask) -> None:
+    assert "strict-transport-security" in house(public_url="https://lr.example").get("/livez").headers
+    assert "strict-transport-security" not in house(public_url="http://lr.example").get("/livez").headers
+    assert "strict-transport-security" not in house().get("/livez").headers
+
+
+def test_a_token_that_asks_too_often_has_to_wait(house: Ask) -> None:
+    client = house(token=TOKEN, admin_token="other", requests_per_second=0.1)
+    assert client.get("/v1/studies", headers=BEARER).text == "inside"
+    answer = client.get("/v1/studies", headers=BEARER)
+    _refused(answer, 429)
+    assert 1 <= int(answer.headers["retry-after"]) <= 10
+    assert client.get("/v1/studies", headers={"Authorization": "Bearer other"}).text == "inside"
+    for _ in range(3):
+        assert client.post("/v1/leases/abc/reports", headers=BEARER).status_code == 404  # it came in: no such route
+        assert client.delete("/v1/leases/abc", headers=BEARER).status_code == 404
+        assert client.get("/livez").text == "inside"
 
 
 def test_web_sockets_are_closed(house: Ask) -> None:

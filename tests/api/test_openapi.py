@@ -18,9 +18,17 @@ from schemathesis.specs.openapi.checks import (
 
 from lrsearch.api import create_app, examples
 from lrsearch.frozen import Frozen
-from lrsearch.service import Service
+from lrsearch.service import Access, Service
 from lrsearch.store import Store
-from lrsearch.study import ComparisonSpec, LeaseRequest, ReportRequest, StudyPatch, StudySpec, TrialRequest
+from lrsearch.study import (
+    ComparisonSpec,
+    LeaseRequest,
+    ReportRequest,
+    StudyPatch,
+    StudySpec,
+    TokenRequest,
+    TrialRequest,
+)
 
 TOKEN = {"Authorization": "Bearer schema"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -37,7 +45,8 @@ CALLS = {
     ("post", "/v1/comparisons"), ("get", "/v1/comparisons"), ("get", "/v1/comparisons/{name}"), ("post", "/v1/leases"),
     ("post", "/v1/range-tests"), ("get", "/v1/range-tests"), ("get", "/v1/range-tests/{name}"),
     ("post", "/v1/leases/{lease}/reports"), ("delete", "/v1/leases/{lease}"), ("get", "/v1/catalog"),
-    ("get", "/v1/workers"), ("get", "/livez"), ("get", "/readyz"),
+    ("get", "/v1/workers"), ("post", "/v1/tokens"), ("get", "/v1/tokens"), ("delete", "/v1/tokens/{token}"),
+    ("get", "/v1/audit"), ("get", "/livez"), ("get", "/readyz"),
     ("get", "/v1/studies/{name}/events"),
 }  # fmt: skip
 
@@ -47,7 +56,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     """A service behind a token, that keeps what the tests here tell it."""
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('openapi')}/studies.db")
     store.migrate()
-    yield create_app(Service(store), token="schema")
+    yield create_app(Service(store), Access(token="schema"))
     store.close()
 
 
@@ -91,10 +100,12 @@ def test_every_failure_is_a_problem(document: dict[str, Any]) -> None:
 
 
 def test_the_token_is_declared(document: dict[str, Any], service: Service) -> None:
-    assert document["security"] == [{"token": []}]
     assert document["paths"]["/livez"]["get"]["security"] == []
+    assert document["paths"]["/v1/studies"]["post"]["security"] == [{"token": ["write"]}]
     assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
-    assert create_app(service).openapi()["security"] == [{}, {"token": []}]
+    open_here = create_app(service).openapi()
+    assert open_here["paths"]["/livez"]["get"]["security"] == []
+    assert open_here["paths"]["/v1/leases"]["post"]["security"] == [{}, {"token": ["worker"]}, {"token": ["write"]}]
 
 
 def test_every_body_has_examples(document: dict[str, Any]) -> None:
@@ -112,6 +123,7 @@ def test_every_body_has_examples(document: dict[str, Any]) -> None:
         (examples.LEASES, LeaseRequest),
         (examples.REPORTS, ReportRequest),
         (examples.COMPARISONS, ComparisonSpec),
+        (examples.TOKENS, TokenRequest),
     ],
 )
 def test_examples_are_valid(group: dict[str, Any], model: type[Frozen]) -> None:

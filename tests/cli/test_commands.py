@@ -192,8 +192,9 @@ def test_every_fault_has_its_line(cli: Cli, small: Path) -> None:
 
 def test_a_wrong_token_is_not_allowed(cli: Cli, service: Service) -> None:
     from lrsearch.launch import Listener
+    from lrsearch.service import Access
 
-    with Listener(service, port=0, token="right") as listener:
+    with Listener(service, port=0, access=Access(token="right")) as listener:
         assert cli("list", "--server", listener.url).code == 6
         assert cli("list", "--server", listener.url, "--token", "wrong").code == 6
         assert cli("worker", "--server", listener.url, "--token", "wrong").code == 6

@@ -13,7 +13,7 @@ import uvicorn
 
 from lrsearch.api import create_app
 from lrsearch.client import Client
-from lrsearch.service import Service
+from lrsearch.service import Access, Service
 from lrsearch.store import Store
 
 
@@ -35,7 +35,7 @@ class Listening:
         self.store.migrate()
         listener = socket.create_server(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
-        app = create_app(Service(self.store), token=self.token)
+        app = create_app(Service(self.store), Access(token=self.token))
         config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]})

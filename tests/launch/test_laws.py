@@ -9,15 +9,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from lrsearch.errors import InvalidInput, NotAllowed, Unavailable
-from lrsearch.launch import Crew, Listener, read_token, require_token
+from lrsearch.launch import Crew, Listener, read_admin_token, read_token, require_token
 from lrsearch.launch.machine import ONE_THREAD, deal, default_workers, gpus
-from lrsearch.service import Service
+from lrsearch.service import Access, Service
 from lrsearch.store import Store
+from lrsearch.study import TokenRequest
 
 
 @pytest.fixture
@@ -30,16 +32,43 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "::1", "LOCALHOST"])
 def test_this_machine_needs_no_token(host: str) -> None:
-    require_token(host, None)
+    require_token(host, Access(), Service(Store("sqlite://")))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.org", "", "localhost.example.org"])
 def test_beyond_this_machine_only_with_a_token(host: str, service: Service) -> None:
-    require_token(host, "secret")
+    require_token(host, Access(token="secret"), service)
+    require_token(host, Access(admin_token="secret"), service)
     with pytest.raises(NotAllowed, match="LRSEARCH_TOKEN"):
-        require_token(host, None)
+        require_token(host, Access(crew_token="secret"), service)
     with pytest.raises(NotAllowed):
         Listener(service, host=host, port=0)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [{"public_url": "https://lr.example"}, {"allowed_hosts": ("lr.example",)}, {"trusted_proxies": ("127.0.0.1",)}],
+)
+def test_behind_a_proxy_only_with_a_token_that_can_make_others(before: dict[str, Any], service: Service) -> None:
+    access = Access(**before)
+    with pytest.raises(NotAllowed, match="behind a proxy"):
+        require_token("127.0.0.1", access, service)
+    service.create_token(TokenRequest(name="a", scopes=("write",)))
+    with pytest.raises(NotAllowed, match="lrsearch token create"):
+        require_token("127.0.0.1", access, service)
+    admin = service.create_token(TokenRequest(name="a", scopes=("admin",)))
+    require_token("127.0.0.1", access, service)
+    require_token("0.0.0.0", Access(), service)
+    service.revoke_token(admin.id)
+    with pytest.raises(NotAllowed):
+        require_token("0.0.0.0", Access(), service)
+
+
+def test_a_database_that_is_away_opens_nothing(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'studies.db'}")
+    with pytest.raises(NotAllowed):
+        require_token("0.0.0.0", Access(), Service(store))
+    store.close()
 
 
 def test_where_the_token_is_read_from(tmp_path: Path) -> None:
@@ -53,6 +82,11 @@ def test_where_the_token_is_read_from(tmp_path: Path) -> None:
     for wrong in (file, tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InvalidInput, match="LRSEARCH_TOKEN_FILE"):
             read_token({"LRSEARCH_TOKEN_FILE": str(wrong)})
+        with pytest.raises(InvalidInput, match="LRSEARCH_ADMIN_TOKEN_FILE"):
+            read_admin_token({"LRSEARCH_ADMIN_TOKEN_FILE": str(wrong)})
+    file.write_text("first\n")
+    assert read_admin_token({"LRSEARCH_ADMIN_TOKEN_FILE": str(file)}) == "first"
+    assert read_admin_token({}) is None
 
 
 def test_a_listener_answers_until_it_is_stopped(service: Service) -> None:
@@ -71,7 +105,7 @@ def test_a_taken_port_is_said(service: Service) -> None:
         with pytest.raises(Unavailable, match=f"127.0.0.1:{port}.*--port"):
             Listener(service, port=port)
     with pytest.raises(Unavailable, match="cannot listen"):
-        Listener(service, host="no.such.host.invalid", token="t", port=0)
+        Listener(service, host="no.such.host.invalid", access=Access(token="t"), port=0)
 
 
 def test_what_is_dealt_out(monkeypatch: pytest.MonkeyPatch) -> None:
