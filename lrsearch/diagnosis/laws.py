@@ -191,7 +191,8 @@ def _diverged_at_once(trace: Trace, early: np.ndarray) -> Finding | None:
 def _of_three(values: np.ndarray) -> np.ndarray:
     """The median of each value and its two neighbours; at the ends, of itself and the one beside it the lower."""
     padded = np.concatenate([[-np.inf], values, [-np.inf]])
-    return np.median(np.stack([padded[:-2], values, padded[2:]]), axis=0)
+    medians: np.ndarray = np.median(np.stack([padded[:-2], values, padded[2:]]), axis=0)
+    return medians
 
 
 def too_fast(trace: Trace) -> Finding | None:
