@@ -11,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import psycopg
 
@@ -59,7 +60,7 @@ def end_with_parent() -> None:
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server(settings: Mapping[str, str] = MappingProxyType(SETTINGS)) -> Iterator[str]:
     """Start a server; yields the URL of its first database."""
     binaries, owner = programs(), user()
     # a socket's path is short: at most 107 characters
@@ -83,10 +84,10 @@ def server() -> Iterator[str]:
         ]
         made = subprocess.run(make, cwd=folder, capture_output=True, text=True, check=False, **owner)
         assert made.returncode == 0, made.stdout + made.stderr
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        told = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with log.open("w") as output:
             process = subprocess.Popen(
-                [binaries / "postgres", "-D", data, "-k", folder, *settings],
+                [binaries / "postgres", "-D", data, "-k", folder, *told],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
