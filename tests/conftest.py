@@ -26,6 +26,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 # What is measured while tests run is nobody's to remember; the processes that tests start share it.
 os.environ.setdefault("LRSEARCH_CALIBRATION", tempfile.mkdtemp(prefix="lrsearch-tests-"))
+os.environ.setdefault("LRSEARCH_SPOOL", tempfile.mkdtemp(prefix="lrsearch-tests-"))
 
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -40,11 +41,14 @@ from .tokens import Tokens
 from .transport import Transport
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
-    from ..external import LiveTrial
+    from ..external import Broadcast, LiveTrial
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
+SOON_SECONDS = 0.3
+"""How long a loop of live trials tries before it goes on without the server."""
 
 Answer = TypeVar("Answer")
 Request = TypeVar("Request", bound=Frozen)
@@ -169,19 +173,57 @@ class Client(Tokens):
 
     # trials
 
-    def trials(self, study: str, *, worker: str | None = None) -> Iterator[LiveTrial]:
+    def trials(
+        self,
+        study: str,
+        *,
+        worker: str | None = None,
+        spool: str | Path | None = None,
+        patience: float | None = None,
+        rank: int | None = None,
+        world: int | None = None,
+        broadcast: Broadcast | None = None,
+    ) -> Iterator[LiveTrial]:
         """The trials of an external study, one after the other, to be trained by your own loop::
 
             for trial in Client().trials("my-study"):
                 with trial: train(trial)
 
+        While the service is away, training goes on: reports are kept in ``spool`` and sent in their order once it is
+        back, by this process or the next one on this machine. Only who has nothing to train waits.
+
         Args:
             study: the study's name.
             worker: this process's name among the workers; by default one of its own.
-        """
-        from ..external import trials
+            spool: a folder; by default ``LRSEARCH_SPOOL``, else in the user's cache folder.
+            patience: seconds to wait for a service that is away when a trial is over, >= 0; by default ten minutes.
+            rank: where several processes train each trial together, which of them this is; with ``world`` and
+                ``broadcast``. All of it comes from ``torch.distributed`` where that is initialised.
+            world: how many there are; 1 = this one alone, whatever ``torch.distributed`` says.
+            broadcast: called by all of them in step: gives every rank the object that rank 0 gives it.
 
-        return trials(self, study, worker=worker)
+        Raises:
+            NotFound: there is no such study.
+            InvalidInput: its task is trained by workers; or ``rank``, ``world`` and ``broadcast`` do not go together.
+        """
+        from ..external import PATIENCE_SECONDS, Spool, trials
+
+        return trials(
+            self._soon(),
+            study,
+            worker=worker,
+            spool=Spool(spool, self.server, study),
+            patience=PATIENCE_SECONDS if patience is None else patience,
+            rank=rank,
+            world=world,
+            broadcast=broadcast,
+        )
+
+    def _soon(self) -> Client:
+        """The same client, soon to say that the server is away: who asks tries again by itself."""
+        soon = copy.copy(self)
+        soon._transport = self._transport.with_patience(SOON_SECONDS)
+        return soon
 
     def list_trials(
         self, name: str, *, state: str | None = None, order: str = "number", limit: int = 50, cursor: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -55,6 +56,12 @@ class Transport:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def with_patience(self, seconds: float) -> Transport:
+        """The same connections, with other patience."""
+        other = copy.copy(self)
+        other._patience = seconds
+        return other
 
     def send(
         self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: str | None = None, key: str = ""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,23 +28,30 @@ example.main()
 """
 
 
-def run_example(name, service, folder, **changes):
-    """Run an example in a process of its own against a service that listens; the trials it trained."""
+def run_example(name, service, folder, *, world=1, **changes):
+    """Run an example in a process of its own, or ``world`` of them, against a service; the trials it trained."""
     cut = {"pruner": "none", **changes}
-    with Listener(service, port=0) as listener:
-        run = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(EXAMPLES / f"{name}.py"), json.dumps(cut)],
-            env=os.environ | {"LRSEARCH_SERVER": listener.url},
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert run.returncode == 0, run.stderr
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        meet = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    with Listener(service, port=0) as listener, ThreadPoolExecutor(world) as pool:
+
+        def run(rank):
+            ranks = meet | {"RANK": str(rank)} if world > 1 else {}
+            return subprocess.run(
+                [sys.executable, "-c", SCRIPT, str(EXAMPLES / f"{name}.py"), json.dumps(cut)],
+                env=os.environ | {"LRSEARCH_SERVER": listener.url} | ranks,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+        runs = list(pool.map(run, range(world)))
+    assert [run.returncode for run in runs] == [0] * world, runs[0].stderr
     (study,) = service.studies().items
     rows = service.trials(study.name).items
     assert [row.state for row in rows] == ["completed"] * cut["budget"]["trials"]
-    last = run.stdout.splitlines()[-1]
+    last = runs[0].stdout.splitlines()[-1]
     best = min(row.value for row in rows)
     assert f"val_loss {best:.4f}; " in last
     assert float(last.rpartition(": ")[2]) == pytest.approx(best, rel=0.02)  # the same rates, but for the last bits
