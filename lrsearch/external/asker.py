@@ -88,7 +88,7 @@ class Asker:
             file = None
             if self._spool is not None and self._lease is not None:
                 file = self._spool.file(self._worker, assignment.trial, assignment.attempt, self._lease)
-            self._live = Outbox(assignment, file)
+            self._live, self._error = Outbox(assignment, file), None
             if self._talker is None:
                 self._talker = threading.Thread(target=self._talk, name="lrsearch reports", daemon=True)
                 self._talker.start()
@@ -217,7 +217,7 @@ class Asker:
         with self._changed:
             while not self._over:
                 due: float | None = None
-                if self._live is not None:
+                if self._live is not None and self._lease is not None:
                     due = self._heard_at + self._heartbeat_seconds - time.monotonic()
                     if due <= 0 or self._away or not self._live.empty:
                         return True
@@ -239,7 +239,7 @@ class Asker:
         with self._talking:
             lease = self._verbs.lease(request)
         with self._changed:
-            self._lease, self._heard_at = lease.lease, time.monotonic()
+            self._lease, self._heard_at, self._away = lease.lease, time.monotonic(), False
             self._heartbeat_seconds = lease.heartbeat_seconds
             self._state = lease.study_state
             self._waiting = list(lease.assignments)
@@ -265,7 +265,8 @@ class Asker:
                 self._away = False
             if live is not None and report is not None:
                 live.taken(report)
-            self._take(answer, live)
+            if self._lease == lease:  # else it was given up meanwhile
+                self._take(answer, live)
             self._changed.notify_all()
 
     def _take(self, answer: ReportAnswer, live: Outbox | None) -> None:
