@@ -37,7 +37,7 @@ def rates_at(names, updates):
     learning_rate = names["learning_rate"]
     if "LearningRate" in names:
         rates = learning_rate(ops.convert_to_tensor(np.asarray(updates, np.int32)))
-        return np.broadcast_to([float(rate) for rate in rates] if rates.shape else float(rates), np.shape(updates))
+        return np.broadcast_to([float(rate) for rate in rates] if len(rates.shape) else float(rates), np.shape(updates))
     return np.array([float(learning_rate(ops.convert_to_tensor(int(update), "int32"))) for update in updates])
 
 
