@@ -31,6 +31,20 @@ SPECS: Examples = {
             "confirm": {"top": 3, "seeds": 3},
         },
     },
+    "groups": {
+        "summary": "A schedule for each parameter group: the head rises and falls by itself",
+        "value": {
+            "name": "digits-head",
+            "task": "digits-mlp",
+            "epochs": 10,
+            "train": {"groups": {"head": ["5"]}},
+            "space": {
+                "family": "cosine",
+                "initial_lr": {"low": 1e-4, "high": 1e-2, "log": True},
+                "groups": {"head": {"family": "step", "initial_lr": [0.003, 0.01, 0.03], "warmup": [0, 1]}},
+            },
+        },
+    },
     "external": {
         "summary": "Trained by your own loop",
         "value": {

@@ -376,7 +376,8 @@ class Schedule(Frozen):
         """A ``torch.optim.lr_scheduler.LambdaLR`` that sets this schedule's rates; step it once an optimiser update.
 
         It *sets* the rate: the optimiser's own lr is ignored. Parameter groups with different lr need
-        ``multipliers=[1.0, 0.1]``, one factor a group. Stepping once an epoch? ``updates_per_epoch=1``.
+        ``multipliers=[1.0, 0.1]``, one factor a group; those of ``groups`` are found by their ``"name"``. Stepping
+        once an epoch? ``updates_per_epoch=1``.
 
         Args:
             optimizer: any torch optimiser.
