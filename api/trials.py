@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Path, Query, Response
@@ -11,12 +12,12 @@ from lrsearch.exports import TARGETS
 from lrsearch.frozen import MAX_INTEGER, Frozen
 from lrsearch.schedules import Rescaling
 from lrsearch.study import Diagnosis, Page, Point, Trial, TrialRequest, TrialState
+from lrsearch.trial_table import csv_lines
 
 from .body import StrictRoute
 from .examples import TRIALS
 from .problem import described
 from .scopes import needs
-from .table import csv_lines
 from .verbs import Cursor, IdempotencyKey, Limit, StudyName, TheService, TrialNumber, as_json
 
 router = APIRouter(prefix="/v1/studies/{name}", tags=["trials"], route_class=StrictRoute)
@@ -28,6 +29,9 @@ Chosen = Annotated[str, Path(pattern=r"^(best|[0-9]{1,9})$", description="A numb
 def number_of(trial: str) -> int | None:
     """The number that a path names; None = the best."""
     return None if trial == "best" else int(trial)
+
+
+PAGE = 500
 
 
 class TrainingCurve(Frozen):
@@ -59,7 +63,7 @@ def list_trials(
 )
 def get_trials_csv(service: TheService, name: StudyName) -> Response:
     """Give a line a trial: its numbers, its schedule's parameters and its last metrics."""
-    lines = csv_lines(service, name)
+    lines = csv_lines(lambda: _every(service, name))
     first = next(lines)  # an unknown study is answered before anything is sent
     headers = {"Content-Disposition": f'attachment; filename="{name}-trials.csv"'}
 
@@ -68,6 +72,16 @@ def get_trials_csv(service: TheService, name: StudyName) -> Response:
         yield from lines
 
     return StreamingResponse(content(), headers=headers, media_type="text/csv")  # type: ignore[arg-type]  # a generator
+
+
+def _every(service: TheService, name: str) -> Iterator[Trial]:
+    cursor = None
+    while True:
+        page = service.trials(name, limit=PAGE, cursor=cursor)
+        yield from page.items
+        cursor = page.next
+        if cursor is None:
+            return
 
 
 @router.post(

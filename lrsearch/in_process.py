@@ -140,13 +140,13 @@ def require_known(task: str, tasks: Mapping[str, type[Task]]) -> None:
 
 @contextmanager
 def opened(database: str | None = None) -> Iterator[Service]:
-    """The service on a database of this machine, brought to the newest version."""
+    """The service on a database: SQLite is brought to the newest version, Postgres must be at it."""
     from .service import Service, Settings
     from .store import Store
 
     store = Store(database or Store.default_url())
     try:
-        store.migrate()
+        store.prepare()
         yield Service(store, Settings(lease_seconds=LEASE_SECONDS))
     finally:
         store.close()

@@ -9,7 +9,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-LASTING = [name for name in SERVICES if name != "secrets"]
+LASTING = [name for name in SERVICES if name not in ("secrets", "migrate")]
 
 
 def test_one_port_is_published_and_on_this_machine_alone():
@@ -38,7 +38,12 @@ def test_workers_hold_no_key_to_the_database():
     assert "database" not in worker["networks"]
 
 
-@pytest.mark.parametrize("name", ["service", "worker"])
+def test_the_tables_are_migrated_before_the_service_starts():
+    assert SERVICES["migrate"]["command"] == ["db", "migrate"]
+    assert SERVICES["service"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+
+
+@pytest.mark.parametrize("name", ["service", "worker", "migrate"])
 def test_our_own_containers_may_do_nothing_but_their_work(name):
     assert SERVICES[name]["cap_drop"] == ["ALL"]
     assert SERVICES[name]["read_only"]

@@ -66,7 +66,7 @@ def _service(folder: Path) -> Iterator[tuple[Client, Crew]]:
     os.environ["LRSEARCH_PREFIXES"] = str(folder / "prefixes")  # its workers train for themselves
     store = Store(f"sqlite:///{folder / 'demo.db'}")
     try:
-        store.migrate()
+        store.prepare()
         listener = Listener(Service(store, Settings(lease_seconds=15)), port=0)
         crew = Crew(listener.url, N_WORKERS)
         try:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..errors import Unavailable
+from .exits import complain
 from .options import Database, Tasks
+
+if TYPE_CHECKING:
+    from ..store import Store
 
 LogStyle = Literal["text", "json", "quiet"]
 
@@ -87,7 +92,7 @@ def serve(
     )
     store = Store(database or Store.default_url())
     try:
-        store.migrate()
+        _prepare(store)
         launch.serve(
             Service(store, Settings(lease_seconds=lease_seconds, audit_days=audit_days)),
             host=host,
@@ -99,3 +104,13 @@ def serve(
         )
     finally:
         store.close()
+
+
+def _prepare(store: Store) -> None:
+    """Make the database ready; one that others look after may be away or old for a while."""
+    try:
+        store.prepare()
+    except Unavailable as missing:
+        if store.embedded:
+            raise
+        complain([f"{missing}; until then every call is answered with 503"])

@@ -75,9 +75,8 @@ class Service(Following, Tokens):
 
     def ready(self) -> None:
         """Raises Unavailable while the database is away or not migrated."""
-        self.store.ping()
-        if not self.store.current():
-            raise Unavailable("the database is not at the newest version: run `lrsearch db migrate`")
+        if (lag := self.store.versions().lag()) is not None:
+            raise Unavailable(lag)
 
 
 __all__ = [

@@ -50,12 +50,22 @@ def connect(address: str) -> Database:
     Raises:
         InvalidInput: it is neither a SQLite nor a Postgres URL.
     """
+    url = url_of(address)
+    return DIALECTS[url.drivername](url)
+
+
+def url_of(address: str) -> URL:
+    """``address``, taken apart.
+
+    Raises:
+        InvalidInput: it is neither a SQLite nor a Postgres URL.
+    """
     url: URL | None = None
     with suppress(ArgumentError, ValueError):
         url = make_url(address.replace("postgres://", "postgresql://", 1))
     if url is None or url.drivername not in DIALECTS:
         raise InvalidInput("a database URL begins with sqlite:/// or postgresql:// (the one given does not)")
-    return DIALECTS[url.drivername](url)
+    return url
 
 
 def _sqlite(url: URL) -> Database:

@@ -1,18 +1,47 @@
-"""The versions of the tables: to the newest one, and whether a database is there."""
+"""The versions of the tables: to the newest one, and what is missing where they are not."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from ..errors import Conflict
+
+
+class Versions(NamedTuple):
+    """The version that tables are at (None: there are none), and the one that this lrsearch works with."""
+
+    current: str | None
+    wanted: str
+
+    @property
+    def newest(self) -> bool:
+        """Whether they are the same."""
+        return self.current == self.wanted
+
+    @property
+    def known(self) -> bool:
+        """Whether this lrsearch can bring the tables to its version."""
+        return self.current is None or self.current in known_versions()
+
+    def lag(self) -> str | None:
+        """What is missing, and what to do next; None where nothing is."""
+        if self.newest:
+            return None
+        if not self.known:
+            return (
+                f"the database is at version {self.current}, which this lrsearch does not know (it works with "
+                f"{self.wanted}): a newer lrsearch has been here; upgrade this one"
+            )
+        where = "has no tables yet" if self.current is None else f"is at version {self.current}"
+        return f"the database {where}, and this lrsearch works with version {self.wanted}: run `lrsearch db migrate`"
 
 
 def configuration(connection: Connection | None = None) -> Config:
@@ -30,20 +59,19 @@ def upgrade(connection: Connection) -> None:
     Raises:
         Conflict: a newer lrsearch has been here.
     """
-    if not is_newest(connection):
-        try:
-            command.upgrade(configuration(connection), "head")
-        except CommandError as error:
-            raise Conflict(
-                f"the database is at a version that this lrsearch does not know: upgrade it ({error})"
-            ) from error
+    found = versions(connection)
+    if not found.known:
+        raise Conflict(found.lag() or "")
+    if not found.newest:
+        command.upgrade(configuration(connection), "head")
 
 
-def is_newest(connection: Connection) -> bool:
-    """Whether the tables are at the newest version."""
-    return MigrationContext.configure(connection).get_current_heads() == _newest()
+def versions(connection: Connection) -> Versions:
+    """Where the tables are, and where they should be."""
+    return Versions(MigrationContext.configure(connection).get_current_revision(), known_versions()[0])
 
 
 @cache
-def _newest() -> tuple[str, ...]:
-    return tuple(ScriptDirectory.from_config(configuration()).get_heads())
+def known_versions() -> tuple[str, ...]:
+    """Every version, the newest first."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions())

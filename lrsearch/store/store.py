@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import platformdirs
-from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, TimeoutError
 
 from ..errors import Conflict, Unavailable
-from . import schema
+from . import schema, sqlite_copy
 from .database import WAIT_SECONDS, Mode, connect
 from .failures import BUSY
+from .schema import Versions
+from .sqlite_copy import file_of, has_data
 from .transaction import Transaction
 
 
@@ -33,6 +34,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self._engines, self._alone = connect(url)
+        self._known_current = False
         self._turn = threading.Lock()
         self._since_trimmed: dict[str, int] = {}
 
@@ -42,24 +44,46 @@ class Store:
         folder = Path(platformdirs.user_data_dir("lrsearch", appauthor=False))
         return os.environ.get("LRSEARCH_DATABASE_URL") or f"sqlite:///{folder / 'lrsearch.db'}"
 
-    def migrate(self) -> None:
+    @property
+    def embedded(self) -> bool:
+        """Whether it is this machine's own file, which nobody else looks after."""
+        return self._engines["read"].dialect.name == "sqlite"
+
+    def prepare(self) -> None:
+        """Make it ready for work: what is embedded is migrated; what somebody runs for a team, only they migrate.
+
+        Raises:
+            Conflict: a newer lrsearch has been here.
+            Unavailable: Postgres' tables are not at the newest version, or it is away.
+        """
+        if self.embedded:
+            self.migrate()
+        elif (lag := self.versions().lag()) is not None:
+            raise Unavailable(lag)
+
+    def migrate(self) -> Path | None:
         """Bring the tables to the newest version; several processes may do so at once.
+
+        Returns:
+            Where a SQLite file with anything in it was copied to beforehand; None where it was not.
 
         Raises:
             Conflict: a newer lrsearch has been here.
         """
+        kept = None
         with self._transaction("migrate") as tx:
+            found = schema.versions(tx.connection)
+            if found.known and not found.newest and self.embedded and not self._alone and has_data(tx.connection):
+                url = self._engines["read"].url
+                kept = Path(f"{file_of(url)}.before-v{found.wanted}.bak")
+                sqlite_copy.back_up(url, kept)  # nobody else writes meanwhile: this transaction has the turn
             schema.upgrade(tx.connection)
+        return kept
 
-    def current(self) -> bool:
-        """Whether the tables are at the newest version."""
+    def versions(self) -> Versions:
+        """The version that the tables are at, and the one wanted."""
         with self._transaction("read") as tx:
-            return schema.is_newest(tx.connection)
-
-    def ping(self) -> None:
-        """Raises Unavailable while the database cannot be reached."""
-        with self._transaction("read") as tx:
-            tx.connection.execute(text("SELECT 1"))
+            return schema.versions(tx.connection)
 
     def close(self) -> None:
         """Close every connection."""
@@ -72,9 +96,18 @@ class Store:
             write: writers take turns; without it, a consistent view of the moment it begins, which waits for nobody.
 
         Raises:
-            Unavailable: the database is away, busy, full or read-only.
+            Unavailable: the database is away, busy, full or read-only, or its tables are of another version.
         """
-        return self._transaction("write" if write else "read")
+        return self._current("write" if write else "read")
+
+    @contextmanager
+    def _current(self, mode: Mode) -> Iterator[Transaction]:
+        with self._transaction(mode) as tx:
+            if not self._known_current:
+                if (lag := schema.versions(tx.connection).lag()) is not None:
+                    raise Unavailable(lag)
+                self._known_current = True
+            yield tx
 
     @contextmanager
     def _transaction(self, mode: Mode) -> Iterator[Transaction]:

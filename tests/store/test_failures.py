@@ -81,7 +81,7 @@ def test_a_database_that_is_not_there(tmp_path):
     ]
     for url in urls:
         store = Store(url)
-        for verb in (store.ping, store.current, store.migrate):
+        for verb in (store.versions, store.prepare, store.migrate):
             with pytest.raises(Unavailable, match="LRSEARCH_DATABASE_URL") as raised:
                 verb()
             assert "secret" not in str(raised.value)
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_database(tmp_path):
     (tmp_path / "file").write_text("not a database" * 100)
     store = Store(f"sqlite:///{tmp_path}/file")
     with pytest.raises(Unavailable, match="damaged"):
-        store.ping()
+        store.versions()
     store.close()
 
 
@@ -130,7 +130,7 @@ def test_a_read_only_server(postgres, postgres_url, study):
         store = Store(postgres_url)
         with pytest.raises(Unavailable, match="read-only"), store.transaction() as tx:
             tx.studies.add(study("s"))
-        assert store.current()
+        assert store.versions().newest
         store.close()
 
 

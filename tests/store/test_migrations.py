@@ -12,7 +12,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from lrsearch.errors import Conflict, Unavailable
-from lrsearch.store import Store, schema
+from lrsearch.service import Service
+from lrsearch.store import Store, Transaction, schema
 from lrsearch.store.tables import METADATA
 
 SQLITE = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
@@ -41,16 +42,16 @@ def structure(connection: Connection) -> set[tuple[str, ...]]:
 
 
 def test_a_database_is_current_once_it_was_migrated(empty, study):
-    empty.ping()
-    assert not empty.current()
+    empty.versions()
+    assert not empty.versions().newest
     with pytest.raises(Unavailable, match="lrsearch db migrate"), empty.transaction() as tx:
         tx.studies.find("s")
     empty.migrate()
-    assert empty.current()
+    assert empty.versions().newest
     with empty.transaction() as tx:
         tx.studies.add(study("s"))
     empty.migrate()
-    assert empty.current()
+    assert empty.versions().newest
     with empty.transaction() as tx:
         assert tx.studies.get("s") == study("s")
 
@@ -82,7 +83,7 @@ def test_versions_follow_each_other():
 def test_a_newer_database_is_left_alone(store):
     with store.transaction() as tx:
         tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    assert not store.current()
+    assert not store.versions().newest
     with pytest.raises(Conflict, match="9999"):
         store.migrate()
     with store.transaction() as tx:
@@ -92,7 +93,7 @@ def test_a_newer_database_is_left_alone(store):
 def test_threads_and_processes_migrate_at_once(database_url):
     code = (
         "import sys; from lrsearch.store import Store; store = Store(sys.argv[1]); print('ready', flush=True);"
-        "sys.stdin.readline(); store.migrate(); assert store.current()"
+        "sys.stdin.readline(); store.migrate(); assert store.versions().newest"
     )
     command = [sys.executable, "-c", code, database_url]
     stores = [Store(database_url) for _ in range(4)]
@@ -106,17 +107,92 @@ def test_threads_and_processes_migrate_at_once(database_url):
         list(pool.map(Store.migrate, stores))
     assert process.returncode == 0
     for store in stores:
-        assert store.current()
+        assert store.versions().newest
         store.close()
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(empty):
-    with empty.transaction() as tx:
-        tx.connection.execute(text("CREATE TABLE trials (x INTEGER)"))
+    with empty._engines["write"].connect() as connection, connection.begin():
+        connection.execute(text("CREATE TABLE trials (x INTEGER)"))
     with pytest.raises(Exception, match="trials"):
         empty.migrate()
-    with empty.transaction() as tx:
-        tx.connection.execute(text("DROP TABLE trials"))
-        assert structure(tx.connection) == set()
+    with empty._engines["write"].connect() as connection, connection.begin():
+        connection.execute(text("DROP TABLE trials"))
+        assert structure(connection) == set()
     empty.migrate()
-    assert empty.current()
+    assert empty.versions().newest
+
+
+@pytest.fixture
+def old(empty: Store, study) -> Store:
+    """A store whose tables are at the version before the newest, with a study in them."""
+    with empty._engines["migrate"].connect() as connection, connection.begin():
+        versions = [script.revision for script in ScriptDirectory.from_config(schema.configuration()).walk_revisions()]
+        command.upgrade(schema.configuration(connection), versions[1])
+        Transaction(connection).studies.add(study("kept"))
+    return empty
+
+
+def test_data_of_the_version_before_is_kept(old, study):
+    old.migrate()
+    with old.transaction() as tx:
+        assert tx.studies.get("kept") == study("kept")
+        tx.studies.change("kept", state="running")
+        assert [event.KIND for event in tx.events.after("kept", 0, limit=10)] == []
+    with old.transaction(write=False) as tx:
+        assert [event.KIND for event in tx.events.after("kept", 0, limit=10)] == ["study"]
+
+
+def test_nothing_works_on_tables_of_another_version(old):
+    """Old tables might take some of what is written."""
+    found = old.versions()
+    for write in (True, False):
+        with (
+            pytest.raises(Unavailable, match=rf"is at version {found.current}.*{found.wanted}.*lrsearch db migrate"),
+            old.transaction(write=write) as tx,
+        ):
+            tx.studies.get("kept")
+    with pytest.raises(Unavailable, match="lrsearch db migrate"):
+        Service(old).ready()
+    old.migrate()
+    Service(old).ready()
+
+
+def test_what_is_embedded_prepares_itself_and_postgres_waits_for_its_people(old):
+    if old.embedded:
+        old.prepare()
+    else:
+        with pytest.raises(Unavailable, match="lrsearch db migrate"):
+            old.prepare()
+        old.migrate()
+    old.prepare()
+    assert old.versions().newest
+
+
+def test_a_sqlite_file_is_copied_before_it_is_migrated(old, database_url, study):
+    before = old.versions().current
+    kept = old.migrate()
+    if not old.embedded:
+        assert kept is None
+        return
+    assert str(kept) == f"{database_url.removeprefix('sqlite:///')}.before-v{old.versions().wanted}.bak"
+    copy = Store(f"sqlite:///{kept}")
+    assert copy.versions().current == before
+    copy.migrate()
+    with copy.transaction(write=False) as tx:
+        assert tx.studies.get("kept") == study("kept")
+    copy.close()
+    assert old.migrate() is None
+
+
+def test_an_empty_file_is_not_copied(empty):
+    assert empty.migrate() is None
+
+
+def test_a_newer_database_is_refused_in_words(store):
+    with store.transaction() as tx:
+        tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises((Conflict, Unavailable), match=r"9999.*newer lrsearch.*upgrade"):
+        store.prepare()
+    with pytest.raises(Unavailable, match=r"9999.*newer lrsearch.*upgrade"):
+        Service(store).ready()

@@ -101,7 +101,7 @@ def test_in_memory(url, study):
         assert list(pool.map(add, range(16))) == [f"s{n}" for n in range(16)]
     with store.transaction(write=False) as tx:
         assert len(tx.studies.open_names()) == 16
-    assert store.current()
+    assert store.versions().newest
     store.close()
 
 
@@ -145,7 +145,7 @@ def test_urls_of_other_databases_are_refused(url):
 def test_postgres_by_all_its_names(postgres_url):
     for prefix in ("postgres://", "postgresql://", "postgresql+psycopg://"):
         store = Store(postgres_url.replace("postgresql+psycopg://", prefix))
-        store.ping()
+        store.versions()
         store.close()
 
 
@@ -162,6 +162,6 @@ def test_the_default_url(monkeypatch, tmp_path):
 def test_the_folder_of_a_file_is_made(tmp_path):
     store = Store(f"sqlite:///{tmp_path}/some where/100%/deep/lrsearch.db")
     store.migrate()
-    assert store.current()
+    assert store.versions().newest
     store.close()
     assert [file.name for file in (tmp_path / "some where/100%/deep").iterdir()] == ["lrsearch.db"]

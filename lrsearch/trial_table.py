@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from lrsearch.schedules import FAMILIES, HORIZON
-from lrsearch.service import Service
-from lrsearch.study import Trial
+from .schedules import FAMILIES, HORIZON
+from .study import Trial
 
-PAGE = 500
 BEFORE = ("number", "state", "value", "origin", "family")
 AFTER = ("seconds", "attempts", "worker", "retry_of", "error", "created_at", "started_at", "finished_at")
 PARAMETERS = tuple(dict.fromkeys(name for family in FAMILIES.values() for name in (*HORIZON, *family.parameters())))
 """Every parameter of every family, and the horizon."""
 
 
-def csv_lines(service: Service, name: str) -> Iterator[str]:
-    """The header, then one line a trial, by number.
+def csv_lines(read: Callable[[], Iterable[Trial]]) -> Iterator[str]:
+    """The header, then one line a trial, in the order in which ``read`` gives them.
 
-    The trials are read twice: the columns of metrics are known only when all have been seen.
-
-    Raises:
-        NotFound: there is no such study; before the first line.
+    They are read twice, the first time before the first line: the columns of metrics are known only when all have been
+    seen.
     """
-    metrics = list(dict.fromkeys(metric for trial in _all(service, name) for metric in trial.metrics))
+    metrics = list(dict.fromkeys(metric for trial in read() for metric in trial.metrics))
     yield _line([*BEFORE, *PARAMETERS, "epochs_trained", "epochs_shared", *metrics, *AFTER])
-    for trial in _all(service, name):
+    for trial in read():
         yield _line(_cells(trial, metrics))
-
-
-def _all(service: Service, name: str) -> Iterator[Trial]:
-    cursor = None
-    while True:
-        page = service.trials(name, order="number", limit=PAGE, cursor=cursor)
-        yield from page.items
-        cursor = page.next
-        if cursor is None:
-            return
 
 
 def _cells(trial: Trial, metrics: list[str]) -> list[Any]:
