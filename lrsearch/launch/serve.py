@@ -8,7 +8,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LrsearchError, Unavailable
@@ -95,8 +95,10 @@ def serve(
         try:
             listener.start()
             say(f"Listening on {listener.url} with {n_workers} worker{'s' if n_workers != 1 else ''} on this machine.")
-            if not (access.has_token or service.needs_token()):
-                say(OPEN_HERE)
+            if not access.has_token:
+                with suppress(Unavailable):  # Postgres may be away, or not migrated yet
+                    if not service.needs_token():
+                        say(OPEN_HERE)
             _keep(service, listener, crew)
         except KeyboardInterrupt:
             say("Stopping.")
