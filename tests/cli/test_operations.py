@@ -89,6 +89,7 @@ def test_a_study_is_followed_while_it_is_trained(cli: Cli, server: str, service:
     from lrsearch.spec_file import read_study
 
     service.create(read_study(str(small)))
+    cli("status", "small", "--server", server)  # the first request builds the routes, with warnings held back
     thread = Thread(target=finish, args=(service, "small"))
     thread.start()
     answer = cli("status", "small", "--follow")

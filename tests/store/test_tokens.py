@@ -92,9 +92,9 @@ def test_a_database_without_them_is_upgraded_with_what_it_holds(store: Store, st
     with store._engines["migrate"].connect() as connection, connection.begin():
         command.downgrade(schema.configuration(connection), "0002")
         assert connection.execute(text("SELECT owner FROM studies")).scalar_one() == "ann"
-    assert not store.current()
+    assert not store.versions().newest
     store.migrate()
-    assert store.current()
+    assert store.versions().newest
     with store.transaction() as tx:
         assert tx.studies.get("s") == study("s", owner="ann")
         assert not tx.tokens.exist()
