@@ -36,6 +36,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     )
     app.state.service = service
     app.state.keys = keys
+    service.was_away()
     app.state.streams = events.Streams()
     resources = (leases, studies, events, previews, trials, comparisons, range_tests, catalog, workers, tokens, health)
     for resource in resources:

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 
 import psycopg
 
@@ -59,52 +61,95 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGINT)
 
 
-@contextmanager
-def server(settings: Mapping[str, str] = MappingProxyType(SETTINGS)) -> Iterator[str]:
-    """Start a server; yields the URL of its first database."""
-    binaries, owner = programs(), user()
-    # a socket's path is short: at most 107 characters
-    folder = Path(tempfile.mkdtemp(prefix="lrsearch-pg-", dir="/tmp"))
-    try:
-        if owner:
-            os.chown(folder, int(str(owner["user"])), int(str(owner["group"])))
-        data, log = folder / "data", folder / "log"
-        make = [
-            binaries / "initdb",
-            "-D",
-            data,
-            "-U",
-            "lrsearch",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "--no-sync",
-        ]
-        made = subprocess.run(make, cwd=folder, capture_output=True, text=True, check=False, **owner)
-        assert made.returncode == 0, made.stdout + made.stderr
-        told = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                [binaries / "postgres", "-D", data, "-k", folder, *told],
-                cwd=folder,
+class Server:
+    """A server, from the beginning of a ``with`` block to its end; it may be stopped and started in between.
+
+    Args:
+        settings: instead of ``SETTINGS``.
+
+    Attributes:
+        url: of its first database.
+    """
+
+    def __init__(self, settings: Mapping[str, str] = MappingProxyType(SETTINGS)) -> None:
+        self._settings = settings
+
+    def __enter__(self) -> Self:
+        binaries, self._owner = programs(), user()
+        # a socket's path is short: at most 107 characters
+        self._folder = Path(tempfile.mkdtemp(prefix="lrsearch-pg-", dir="/tmp"))
+        self.url = f"postgresql+psycopg://lrsearch@/postgres?host={self._folder}"
+        self._address = f"host={self._folder} user=lrsearch dbname=postgres"
+        data = self._folder / "data"
+        settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+        self._command = [binaries / "postgres", "-D", data, "-k", self._folder, *settings]
+        try:
+            if self._owner:
+                os.chown(self._folder, int(str(self._owner["user"])), int(str(self._owner["group"])))
+            make = [binaries / "initdb", "-D", data, "-U", "lrsearch", "-A", "trust", "-E", "UTF8"]
+            made = subprocess.run(
+                [*make, "--locale=C", "--no-sync"],
+                cwd=self._folder, capture_output=True, text=True, check=False, **self._owner,
+            )  # fmt: skip
+            assert made.returncode == 0, made.stdout + made.stderr
+            self.start()
+        except BaseException:
+            shutil.rmtree(self._folder)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        """Start it; returns once it answers."""
+        log = self._folder / "log"
+        with log.open("a") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
                 preexec_fn=end_with_parent,  # noqa: PLW1509  # it takes no lock
-                **owner,
+                **self._owner,
             )
+        _wait_for(self._process, self._address, log)
+
+    def stop(self) -> None:
+        """A fast shutdown: clients are cut off."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(SECONDS)
+
+    def restart(self) -> None:
+        """Stop it and start it again."""
+        self.stop()
+        self.start()
+
+    def execute(self, statement: str) -> None:
+        """Run a statement in its first database, in no transaction."""
+        with psycopg.connect(self._address, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def fresh(self) -> Iterator[str]:
+        """The URL of a new empty database, gone afterwards."""
+        name = f"lrsearch_test_{uuid.uuid4().hex}"
+        self.execute(f'CREATE DATABASE "{name}"')
         try:
-            url = f"postgresql+psycopg://lrsearch@/postgres?host={folder}"
-            _wait_for(process, f"host={folder} user=lrsearch dbname=postgres", log)
-            yield url
+            yield self.url.replace("/postgres?", f"/{name}?")
         finally:
-            process.send_signal(signal.SIGINT)  # a fast shutdown: clients are cut off
-            process.wait(SECONDS)
-    finally:
-        shutil.rmtree(folder)
+            self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def server(settings: Mapping[str, str] = MappingProxyType(SETTINGS)) -> Iterator[str]:
+    """Start a server; yields the URL of its first database."""
+    with Server(settings) as started:
+        yield started.url
 
 
 def _wait_for(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

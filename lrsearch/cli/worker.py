@@ -13,8 +13,10 @@ import typer
 
 from .options import Server, Tasks, Token
 
+PARTING_SECONDS = 30.0
+"""How long a worker may take to store its states and hand back its work once it was told to end."""
 LAST_SECONDS = 8.0
-"""How long a leashed worker may take to hand back its work once its parent is gone."""
+"""The same for a leashed one whose parent is gone."""
 
 
 def worker(
@@ -36,15 +38,18 @@ def worker(
     leashed: Annotated[bool, typer.Option("--leashed", hidden=True)] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Say what is trained.")] = False,
 ) -> None:
-    """Train for a service: ask for trials, report, until stopped; what it holds then is handed back."""
+    """Train for a service: ask for trials, report, until stopped; what it holds then is handed back.
+
+    It may take 30 seconds to store its states; telling it twice to stop kills it at once.
+    """
     from ..client import Client
     from ..in_process import load
-    from ..launch import interruptible
+    from ..launch import interruptible, killable
     from ..local_worker import import_ahead, on_this_machine
 
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("lrsearch").setLevel(logging.INFO if verbose else logging.WARNING)
-    with interruptible():
+    with killable(PARTING_SECONDS), interruptible():
         try:
             if leashed:
                 threading.Thread(target=_end_with_parent, name="leash", daemon=True).start()
@@ -60,8 +65,10 @@ def worker(
 
 def _end_with_parent() -> None:
     """End this process when the other end of its standard input is gone: its parent died, however that was."""
+    from ..launch import kill_all
+
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(LAST_SECONDS)
-    os._exit(1)
+    kill_all()

@@ -1,6 +1,7 @@
 """Where the service and its workers run: processes on this machine."""
 
 from .crew import Crew
+from .insistence import kill_all, killable
 from .listener import Listener
 from .log import LogStyle, write_log
 from .serve import interruptible, serve, undisturbed
@@ -11,6 +12,8 @@ __all__ = [
     "Listener",
     "LogStyle",
     "interruptible",
+    "kill_all",
+    "killable",
     "read_admin_token",
     "read_token",
     "require_token",

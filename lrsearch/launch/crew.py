@@ -100,6 +100,7 @@ class Crew:
         assert place.process is not None
         if place.process.stdin is not None:
             place.process.stdin.close()
+        _signal_group(place.process.pid, signal.SIGKILL)  # what it has started is not left behind
         self.restarts += 1
         now = time.monotonic()
         if now - place.started_at > HEALTHY_SECONDS:
@@ -114,14 +115,15 @@ class Crew:
         """End all: they hand their work back; whoever takes longer than ``grace_seconds`` is killed."""
         processes = [place.process for place in self._places if place.process is not None]
         for process in processes:
-            _signal(process, signal.SIGTERM)
+            if process.poll() is None:
+                _signal_group(process.pid, signal.SIGTERM)
         end = time.monotonic() + grace_seconds
         for process in processes:
             try:
                 process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 log.warning("worker process %d did not end in time and is killed", process.pid)
-            _signal(process, signal.SIGKILL)
+            _signal_group(process.pid, signal.SIGKILL)
             process.wait()
             if process.stdin is not None:
                 process.stdin.close()
@@ -140,8 +142,7 @@ class Crew:
         self.stop()
 
 
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to a worker and whatever it has started."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+def _signal_group(leader: int, number: int) -> None:
+    """Send a signal to a worker and whatever it has started, also if the worker itself is gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)

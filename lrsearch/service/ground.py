@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from ..errors import Conflict
+from ..errors import Conflict, Unavailable
 from ..frozen import Frozen
 from ..search import Rungs, Suggester
 from ..space import Space
@@ -21,6 +21,7 @@ from ..study import TERMINAL, AuditEntry, Budget, Origin, Outcome, Study, TaskOf
 from ..tasks.catalog import CATALOG
 from .bell import Bell
 from .caller import caller
+from .hearing import Hearing
 
 Answer = TypeVar("Answer", bound=Frozen)
 
@@ -33,11 +34,14 @@ class Settings:
         lease_seconds: how long a worker may be silent before its trials are handed to others, > 0.
         max_lost: how many of a trial's workers may be lost before it is given up as failed, >= 1.
         audit_days: how long the audit of changes is kept, > 0.
+        poison_seconds: a trial that twice lost a worker within so many seconds, and was all that this worker had, is
+            given up as failed; 0 = never.
     """
 
     lease_seconds: float = 60.0
     max_lost: int = 5
     audit_days: float = 90.0
+    poison_seconds: float = 60.0
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -96,6 +100,7 @@ class Ground:
         self.store = store
         self.settings = settings or Settings()
         self.bell = Bell()
+        self._hearing = Hearing(timedelta(seconds=self.settings.lease_seconds))
         self._warm: dict[str, _Warm] = {}
         self._guard = threading.Lock()
         self._here = threading.local()
@@ -124,9 +129,11 @@ class Ground:
         try:
             with self.store.transaction() as tx:
                 yield tx
-        except BaseException:
+        except BaseException as error:
             for name in self._here.touched:
                 self._forget(name)
+            if isinstance(error, Unavailable):
+                self._hearing.broke()
             raise
         if self._here.rings:
             self.bell.ring()

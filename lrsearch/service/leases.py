@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from ..errors import NotAllowed, NotFound
@@ -12,22 +12,18 @@ from ..store import Free, LeaseRow, Transaction
 from ..study import Assignment, Lease, LeaseRequest, Study, StudyState, Trial, Worker
 from ..tasks.catalog import CATALOG
 from .caller import caller
-from .dealing import Dealing, recipe_text
+from .dealing import recipe_text
+from .losses import SUSPECT_LOST, Losses, suspected
 from .range_tests import recipe_mark
 from .standing import seeds_for
 
-LOST_TOO_OFTEN = "the workers that held it were lost {times} times; the last one was {worker}"
-
-
-GIVEN = ("lease", "attempts", "worker", "state", "started_at")
+GIVEN = ("lease", "attempts", "worker", "state", "started_at", "handed_at")
 """The fields of a trial that change when it is handed out."""
-SUSPECT_LOST = 2
-"""A trial whose workers were lost so often is trained alone: it may be what ends them; others must not pay for it."""
 MOST_FREE = 10_000
 """At most so many trials are looked at to choose from."""
 
 
-class Leases(Dealing):
+class Leases(Losses):
     """Handing out work."""
 
     def lease(self, request: LeaseRequest, *, owner: str = "local") -> Lease:
@@ -79,18 +75,12 @@ class Leases(Dealing):
             NotFound: there never was such a lease, or it is somebody else's.
         """
         with self._writing() as tx:
-            row = tx.leases.find(lease)
-            if row is None and not tx.leases.was(lease):
-                tx.leases.get(lease)
-            if row is not None:
-                self._require_holder(row)
-                self._let_go_range_test(tx, row, lost=False)
-            self._end_lease(tx, lease, lost=lambda trial: False)
-
-    def reap(self) -> None:
-        """Hand back what silent workers hold; called now and then, and by every lease."""
-        with self._writing() as tx:
-            self._reap(tx)
+            if tx.leases.was(lease):
+                return
+            row = tx.leases.get(lease)
+            self._require_holder(row)
+            self._let_go_range_test(tx, row, lost=False)
+            self._end_lease(tx, row)
 
     def workers(self) -> list[Worker]:
         """Every worker heard of, the newest first; gone = silent for longer than a lease."""
@@ -142,43 +132,6 @@ class Leases(Dealing):
         study = tx.studies.find(row.only_study) if row.only_study is not None else None
         return None if study is None else study.state
 
-    def _reap(self, tx: Transaction) -> None:
-        for row in tx.leases.expired(tx.now()):
-            self._let_go_range_test(tx, row, lost=True)
-            self._end_lease(tx, row.lease, lost=lambda trial: True)
-
-    def _take_over(self, tx: Transaction, old: LeaseRow) -> list[tuple[str, int]]:
-        """End a worker's earlier lease: it began anew, unless it only repeats a call that was just answered."""
-        silent = tx.now() - (old.expires_at - timedelta(seconds=self.settings.lease_seconds))
-        begun_anew = silent > timedelta(seconds=self.settings.heartbeat_seconds)
-        self._let_go_range_test(tx, old, lost=begun_anew)
-        return self._end_lease(tx, old.lease, lost=lambda trial: begun_anew or trial.heard == trial.attempts)
-
-    def _end_lease(self, tx: Transaction, lease: str, *, lost: Callable[[Trial], bool]) -> list[tuple[str, int]]:
-        """End a lease and queue what it held; a trial whose workers were ``lost`` too often fails."""
-        held = tx.trials.let_go(lease)
-        tx.leases.delete(lease)
-        if held:
-            self._ring()
-        for name, number in held:
-            trial = tx.trials.get(name, number)
-            if trial.purpose is None or trial.state == "waiting" or not lost(trial):
-                continue
-            trial = trial.model_copy(update={"lost": trial.lost + 1})
-            if trial.lost < self.settings.max_lost:
-                tx.trials.change(name, number, lost=trial.lost)
-            else:
-                self._give_up(tx, tx.studies.get(name, lock=True), trial)
-        return held
-
-    def _give_up(self, tx: Transaction, study: Study, trial: Trial) -> None:
-        """A trial whose workers were lost too often: failed, or unconfirmed."""
-        error = LOST_TOO_OFTEN.format(times=trial.lost, worker=trial.worker)
-        if trial.purpose == "trial":
-            self._end_trial(tx, study, trial, state="failed", error=error)
-        else:
-            self._close_extra(tx, study, trial, {})
-
     def _hand_out(
         self,
         tx: Transaction,
@@ -186,6 +139,7 @@ class Leases(Dealing):
         wanted: int,
         *,
         first: Sequence[tuple[str, int]] = (),
+        after: Collection[str] = (),
         recipe: str = "",
     ) -> tuple[list[Assignment], str]:
         """Give a lease up to ``wanted`` more trials.
@@ -195,6 +149,7 @@ class Leases(Dealing):
             row: the lease.
             wanted: how many trials it has room for.
             first: trials that it should take over from an earlier lease.
+            after: the studies that it has just reported on: other owners' come before them.
             recipe: the recipe of what it holds; empty = it holds nothing.
 
         Returns:
@@ -204,7 +159,7 @@ class Leases(Dealing):
         if sweep is not None:
             return [sweep], recipe_mark(sweep)
         assignments: list[Assignment] = []
-        names = tx.studies.open_names(only=row.only_study) if wanted > 0 else []
+        names = self._in_turn(tx, row, after, holds_some=bool(recipe)) if wanted > 0 else []
         taken_over = [name for name, _ in first if name in names]
         for name in dict.fromkeys([*taken_over, *names]):
             if len(assignments) == wanted:
@@ -221,6 +176,30 @@ class Leases(Dealing):
                 recipe = its_recipe
                 assignments += given
         return assignments, recipe
+
+    def _in_turn(self, tx: Transaction, row: LeaseRow, after: Collection[str], *, holds_some: bool) -> list[str]:
+        """The open studies that a lease may work on: of the owner with the least under way first, there the oldest.
+
+        While an owner whose trials this worker could train has none under way at all, a lease that holds some gets no
+        more of others: once it is through with what it holds, the worker is free.
+        """
+        studies = tx.studies.open_owned(only=row.only_study)
+        if len({owner for _, owner in studies}) < 2:
+            return [name for name, _ in studies]
+        at_work = tx.trials.at_work()
+        idle = [name for name, owner in studies if not at_work.get(owner)]
+        if holds_some and any(self._has_work(tx, row, name) for name in idle):
+            return idle
+        served = {owner for name, owner in studies if name in after}
+        ranked = sorted(studies, key=lambda study: (at_work.get(study[1], 0), study[1] in served))
+        return [name for name, _ in ranked]
+
+    def _has_work(self, tx: Transaction, row: LeaseRow, name: str) -> bool:
+        """Whether a free worker with this lease would probably find something to do in a study."""
+        study = self._ready(tx, row, name)
+        return study is not None and bool(
+            tx.trials.to_hand_out(name, limit=1) or (not study.spec.external and self._more_to_suggest(tx, study))
+        )
 
     def _ready(self, tx: Transaction, row: LeaseRow, name: str) -> Study | None:
         """The study, locked, if this lease may work on it; one whose task was just offered is completed first."""
@@ -266,10 +245,10 @@ class Leases(Dealing):
     ) -> list[int]:
         """The numbers that a lease is given; a suspect comes after all others, and has its worker to itself."""
         again = [trial.number for trial in free if trial.attempts >= SUSPECT_LOST]
-        suspects = _suspects(tx.trials.some(study.name, again).values())
+        suspects = suspected(tx.trials.some(study.name, again).values())
         held = tx.trials.held(row.lease) if free else []
         retried = [trial for trial in held if trial.attempts > SUSPECT_LOST]
-        if any(_suspects(tx.trials.some(it.study, [it.number]).values()) for it in retried):
+        if any(suspected(tx.trials.some(it.study, [it.number]).values()) for it in retried):
             return []
         others = [trial for trial in free if trial.number not in suspects]
         numbers = self._choose(tx, row, study, others, wanted, first=first)
@@ -292,6 +271,7 @@ class Leases(Dealing):
     def _given(tx: Transaction, row: LeaseRow, trial: Trial) -> Trial:
         """``trial`` as the next attempt at it, held by a lease."""
         changes: dict[str, object] = {"lease": row.lease, "attempts": trial.attempts + 1, "worker": row.worker}
+        changes["handed_at"] = tx.now()
         if trial.purpose == "trial":
             changes |= {"state": "running", "started_at": trial.started_at or tx.now()}
         return trial.model_copy(update=changes)
@@ -319,8 +299,3 @@ class Leases(Dealing):
 def _may_lease(study: Study) -> bool:
     """Whether the caller's scopes let it train this study."""
     return caller().may("worker") or (study.spec.external and caller().owns(study.owner))
-
-
-def _suspects(trials: Iterable[Trial]) -> list[int]:
-    """The numbers of the trials that may be what ends their workers."""
-    return sorted(trial.number for trial in trials if trial.lost >= SUSPECT_LOST)

@@ -82,7 +82,11 @@ class Reports(Leases):
             directives += stop
             holds = tx.trials.holds(lease)
             fresh, recipe = self._hand_out(
-                tx, row, 0 if repeated else hold - len(busy), recipe=row.recipe if holds or repeated else ""
+                tx,
+                row,
+                0 if repeated else hold - len(busy),
+                after=numbers,
+                recipe=row.recipe if holds or repeated else "",
             )
             if holds and not (busy or fresh):
                 fresh, recipe, parted = self._change_recipe(tx, row, hold)
@@ -310,7 +314,10 @@ class Reports(Leases):
             why = "paused" if study.state == "paused" and not trial.terminal else trial.state
             return [Directive(study=study.name, trial=trial.number, do="stop", why=why)]
         if trial.terminal and report.result is None and trial.lease is None:
-            return []
+            how = "stopped early" if trial.state == "completed" else trial.state
+            return [Directive(study=study.name, trial=trial.number, do="stop", why=how)]
+        if report.result is not None and report.result.state == "completed" and trial.state in ("diverged", "failed"):
+            return []  # what the same report was taken for when it first came
         raise Refused("lost: this lease does not hold the trial")
 
     @staticmethod

@@ -11,7 +11,7 @@ from .columns import to_json
 from .noun import Noun
 from .tables import ANSWERS
 
-KEPT = timedelta(days=30)
+KEPT = timedelta(days=1)
 """How long an answer is remembered."""
 
 

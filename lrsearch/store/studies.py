@@ -29,7 +29,7 @@ OPEN = ("queued", "running")
 
 _ONE = select(STUDIES).where(STUDIES.c.name == bindparam("its_name"))  # built once: every report runs it
 _LOCKED = _ONE.with_for_update()
-_OPEN = select(STUDIES.c.name).where(STUDIES.c.state.in_(OPEN)).order_by(STUDIES.c.id)
+_OPEN = select(STUDIES.c.name, STUDIES.c.owner).where(STUDIES.c.state.in_(OPEN)).order_by(STUDIES.c.id)
 
 
 class Studies(Noun):
@@ -118,12 +118,16 @@ class Studies(Noun):
         following = cursors.write("studies", (rows[limit - 1].id,)) if len(rows) > limit else None
         return Page[Study](items=tuple(map(_study, rows[:limit])), next=following)
 
-    def open_names(self, *, only: str | None = None) -> list[str]:
-        """The names of the studies that are queued or running, oldest first; ``only``: at most this one."""
+    def open_owned(self, *, only: str | None = None) -> list[tuple[str, str]]:
+        """(name, owner) of the studies that are queued or running, oldest first; ``only``: at most this one."""
         if only is not None:
             study = self.find(only)
-            return [only] if study is not None and study.state in OPEN else []
-        return list(self._connection.execute(_OPEN).scalars())
+            return [(only, study.owner)] if study is not None and study.state in OPEN else []
+        return [(name, owner) for name, owner in self._connection.execute(_OPEN)]
+
+    def open_names(self, *, only: str | None = None) -> list[str]:
+        """The names of the studies that are queued or running, oldest first; ``only``: at most this one."""
+        return [name for name, _ in self.open_owned(only=only)]
 
     def of_comparison(self, comparison: str) -> list[Study]:
         """A comparison's studies in order of creation."""

@@ -99,7 +99,8 @@ LABELS = Table("labels", METADATA, LabelColumns)
 
 
 class TrialColumns(TypedColumns):
-    """A trial. ``rest``: values, metrics, error, diverged_at, retry_of, confirmed, test, lost.
+    """A trial. ``rest``: values, metrics, error, diverged_at, retry_of, confirmed, test,
+    checkpoint, lost, killed, handed_at.
 
     ``params`` are read by themselves for every trial of a study, and ``schedule`` never changes: both are apart.
     """

@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, bindparam, func, or_, select
 from ..study import TERMINAL, EpochProgress, Outcome
 from .columns import from_json
 from .noun import Noun
-from .tables import TRIALS
+from .tables import STUDIES, TRIALS
 
 
 class Finished(NamedTuple):
@@ -48,6 +48,12 @@ _FINISHES = (
     .order_by(TRIALS.c.number)
 )
 _OPEN_WORK = select(func.count()).where(_STUDY, TRIALS.c.purpose.is_not(None))
+_AT_WORK = (
+    select(STUDIES.c.owner, func.count())
+    .select_from(TRIALS.join(STUDIES, STUDIES.c.name == TRIALS.c.study))
+    .where(TRIALS.c.lease.is_not(None), TRIALS.c.state != "waiting")
+    .group_by(STUDIES.c.owner)
+)
 _LAST = (
     select(TRIALS.c.state, TRIALS.c.finished_at, TRIALS.c.number, TRIALS.c.rest)
     .where(_STUDY, TRIALS.c.finished_at.is_not(None))
@@ -100,6 +106,10 @@ class Tally(Noun):
     def open_work(self, study: str) -> int:
         """Number of trials that something is still to be done on."""
         return self._connection.execute(_OPEN_WORK, {"its_study": study}).scalar_one()
+
+    def at_work(self) -> dict[str, int]:
+        """Number of trials that are held and do not wait, by the owner of their study."""
+        return {str(owner): count for owner, count in self._connection.execute(_AT_WORK)}
 
     def failed_in_a_row(self, study: str) -> int:
         """How many of the trials that ended last failed, with none that ended otherwise in between."""

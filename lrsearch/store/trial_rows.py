@@ -31,6 +31,8 @@ REST = (
     "test",
     "checkpoint",
     "lost",
+    "killed",
+    "handed_at",
 )
 """Its fields in the column ``rest``."""
 CHANGEABLE = ("epochs", *PLAIN[1:], *REST)

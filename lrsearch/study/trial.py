@@ -126,6 +126,10 @@ class Trial(Frozen):
     """Its weights, where the worker that trained it stored them."""
     lost: Annotated[int, Field(exclude=True)] = 0
     """How many of its workers were lost."""
+    killed: Annotated[int, Field(exclude=True)] = 0
+    """How many of them soon after they got it, while they had nothing else."""
+    handed_at: Annotated[datetime | None, Field(exclude=True)] = None
+    """When its last worker got it."""
 
     @property
     def terminal(self) -> bool:

@@ -80,7 +80,7 @@ def test_completing_twice_is_once(service, toy, spec):
 
 
 def test_silence_hands_trials_to_others_and_too_much_of_it_fails_them(store, toy, spec):
-    service = Service(store, Settings(lease_seconds=0.05, max_lost=3))
+    service = Service(store, Settings(lease_seconds=0.05, max_lost=3, poison_seconds=0))
     service.create(spec(sampler="random", budget={"trials": 1}))
     for attempt in (1, 2, 3):
         worker = toy(f"w{attempt}")
@@ -285,9 +285,11 @@ def test_what_is_handed_back_is_not_lost(service, toy, spec):
     assert service.trial("s", 0).state == "completed"
 
 
-def test_a_worker_that_keeps_beginning_anew_is_lost_each_time(service, toy, spec):
+def test_a_worker_that_keeps_beginning_anew_is_lost_each_time(store, toy, spec):
+    service = Service(store, Settings(poison_seconds=0))
     service.create(spec(sampler="random", budget={"trials": 1}))
     worker = toy()
+    worker.service = service
     for _ in range(5):
         (assignment,) = worker.ask()
         worker.say(worker.told(assignment, upto=1))

@@ -149,7 +149,7 @@ PRUNERS = {
 @pytest.mark.parametrize("pruner", PRUNERS.values(), ids=PRUNERS)
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_any_number_of_workers_in_any_order_gives_the_same_study(service, spec, offers, pruner, sampler):
-    service = Service(service.store, Settings(lease_seconds=60, max_lost=1000))
+    service = Service(service.store, Settings(lease_seconds=60, max_lost=1000, poison_seconds=0))
     space = {"family": ["cosine", "constant"], "initial_lr": {"low": 1e-2, "high": 1.0, "log": True}}
     fields = {
         "sampler": {"name": sampler, "seed": 5},
@@ -186,7 +186,7 @@ def test_random_interleavings(service, spec, offers, data):
     pruner = data.draw(st.sampled_from(list(PRUNERS.values())))
     fields = ASHA | {"pruner": pruner, "sampler": "random", "budget": {"trials": n_trials}, "train": {"seeds": seeds}}
     name = uuid.uuid4().hex
-    service = Service(service.store, Settings(lease_seconds=60, max_lost=1000))
+    service = Service(service.store, Settings(lease_seconds=60, max_lost=1000, poison_seconds=0))
     ends = []
     for run in range(2):
         service.create(spec(name=f"{name}-{run}", **fields))

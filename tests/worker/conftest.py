@@ -61,7 +61,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def service(store: Store) -> Service:
-    return Service(store, Settings(lease_seconds=5))
+    return Service(store, Settings(lease_seconds=5, poison_seconds=0))
 
 
 @pytest.fixture
