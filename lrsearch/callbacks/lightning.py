@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import lightning
 
 from ..errors import InvalidInput
-from .parameter_groups import require_one_process, require_one_rate, set_rate
+from .parameter_groups import require_groups, require_one_process, set_rates
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -26,19 +26,21 @@ class Lightning(lightning.Callback):
     study's horizon is in updates, it must have ``eval_every`` of them. What the module logs is reported under its name,
     as it stands at the end of the epoch.
 
+    Parameter groups with a schedule of their own (``groups``) are found by their ``"name"`` in the optimiser.
+
     Args:
         trial: what ``Client.trials`` or ``lrsearch.run`` hands out.
         updates_per_epoch: optimiser updates an epoch; needed only where Lightning cannot count the batches beforehand.
 
     Raises:
-        InvalidInput: here, where the schedule controls more than one rate for all parameters; from ``fit``, where the
+        InvalidInput: here, where the schedule controls more than rates; from ``fit``, where the
             module has several optimisers or a scheduler of its own, parameter groups of different rates, or several
             processes; where ``fit`` ends before the trial does or begins elsewhere; or where an epoch has other
             updates than the trial.
     """
 
     def __init__(self, trial: LiveTrial, *, updates_per_epoch: int | None = None) -> None:
-        self._progress = Progress(trial, updates_per_epoch)
+        self._progress = Progress(trial, updates_per_epoch, able=("groups",))
         self._first_update = 0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
@@ -49,7 +51,7 @@ class Lightning(lightning.Callback):
                 "the callback sets the rate of one optimiser, so `configure_optimizers` returns that and no scheduler",
                 field="configure_optimizers",
             )
-        require_one_rate(trainer.optimizers[0])
+        require_groups(trainer.optimizers[0], self._progress.trial.schedule)
         last = trainer.max_epochs
         if last is not None and last >= 0:
             self._progress.require_epochs(last, "Trainer(max_epochs=trial.epochs)")
@@ -63,7 +65,7 @@ class Lightning(lightning.Callback):
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         """Set the rate of this update."""
-        set_rate(optimizer, self._progress.rate(trainer.global_step - self._first_update))
+        set_rates(optimizer, self._progress.rates(trainer.global_step - self._first_update))
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Report, and stop where the service or the horizon says so."""

@@ -20,24 +20,25 @@ class Progress:
     Args:
         trial: the trial.
         updates_per_epoch: optimiser updates an epoch, where the framework cannot count them beforehand.
+        able: what the callback can do beside one rate for all parameters: ``groups``, or nothing.
 
     Raises:
-        InvalidInput: the schedule controls more than one rate for all parameters.
+        InvalidInput: the schedule controls more than the callback can do.
     """
 
-    def __init__(self, trial: LiveTrial, updates_per_epoch: int | None) -> None:
-        if trial.schedule.wider:
-            names = "`, `".join(trial.schedule.wider)
+    def __init__(self, trial: LiveTrial, updates_per_epoch: int | None, able: tuple[str, ...] = ()) -> None:
+        if beyond := [name for name in trial.schedule.wider if name not in able]:
+            names = "`, `".join(beyond)
             raise InvalidInput(
-                f"a callback sets one rate for all parameters, and cannot do `{names}`: "
+                f"this callback sets rates alone, {'' if able else 'one for all parameters, '}and cannot do `{names}`: "
                 "set what `lrsearch.schedules.controls` says in a loop of your own",
-                field=trial.schedule.wider[0],
+                field=beyond[0],
             )
         self.trial = trial
         self.epoch = trial.start
         """Finished epochs."""
         self._updates_per_epoch = updates_per_epoch
-        self._rates: FloatArray = np.empty(0)
+        self._rates: dict[str | None, FloatArray] = {None: np.empty(0)}
 
     def require_epochs(self, last: int, advice: str) -> None:
         """The loop must reach the trial's last epoch, or nobody would know what its schedule ends with.
@@ -82,7 +83,8 @@ class Progress:
                 field="eval_every",
             )
         updates = np.arange(epoch * n_updates, (epoch + 1) * n_updates)
-        self._rates = schedule.lr(updates, n_updates, history=self.trial.history[:epoch])
+        rates = schedule.lr(updates, n_updates, history=self.trial.history[:epoch])
+        self._rates = {None: rates, **{name: own.lr(updates, n_updates) for name, own in schedule.groups}}
         return n_updates
 
     def rate(self, update: int) -> float:
@@ -91,13 +93,17 @@ class Progress:
         Raises:
             InvalidInput: the epoch has fewer updates.
         """
-        if update >= len(self._rates):
+        return self.rates(update)[None]
+
+    def rates(self, update: int) -> dict[str | None, float]:
+        """As ``rate``, with those of the parameter groups that have their own, by name; None: all others."""
+        if update >= len(self._rates[None]):
             raise InvalidInput(
-                f"an epoch has {len(self._rates)} updates, and the loop goes on without reporting: correct "
+                f"an epoch has {len(self._rates[None])} updates, and the loop goes on without reporting: correct "
                 "`updates_per_epoch`, and validate at the end of every epoch",
                 field="updates_per_epoch",
             )
-        return float(self._rates[update])
+        return {name: float(rates[update]) for name, rates in self._rates.items()}
 
     def report(self, metrics: Mapping[str, SupportsFloat]) -> bool:
         """Tell an epoch's metrics; whether the loop is to stop."""

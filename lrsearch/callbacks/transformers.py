@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from ..errors import InvalidInput
-from .parameter_groups import require_one_process, require_one_rate, set_rate
+from .parameter_groups import require_groups, require_one_process, set_rates
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -31,24 +31,26 @@ class Transformers(TrainerCallback):
     leaves the rates in its logs without meaning. ``eval_loss`` is reported as ``val_loss``, and so on; the loss that
     was logged last as ``train_loss``, if that was at the same update.
 
+    Parameter groups with a schedule of their own (``groups``) are found by their ``"name"`` in the optimiser.
+
     Args:
         trial: what ``Client.trials`` or ``lrsearch.run`` hands out.
         updates_per_epoch: optimiser updates an epoch; needed only where the data's length is unknown.
 
     Raises:
-        InvalidInput: here, where the schedule controls more than one rate for all parameters; from ``train``, where
+        InvalidInput: here, where the schedule controls more than rates; from ``train``, where
             parameter groups have different rates, or several processes train; where training ends before the trial
             does or begins elsewhere; or where it does not evaluate at the end of every interval.
     """
 
     def __init__(self, trial: LiveTrial, *, updates_per_epoch: int | None = None) -> None:
-        self._progress = Progress(trial, updates_per_epoch)
+        self._progress = Progress(trial, updates_per_epoch, able=("groups",))
         self._n_updates = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **told: Any) -> None:
         """Look whether this training can be the trial's, and begin it."""
         require_one_process(args.world_size)
-        require_one_rate(told["optimizer"])
+        require_groups(told["optimizer"], self._progress.trial.schedule)
         counted = self._counted(args, told["train_dataloader"])
         begun = self._progress.trial.start if counted is None else state.global_step // counted
         self._n_updates = self._progress.begin(begun, counted)
@@ -57,7 +59,7 @@ class Transformers(TrainerCallback):
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **told: Any) -> None:
         """Set the rate of this update."""
         begun = self._progress.epoch * self._n_updates
-        set_rate(told["optimizer"], self._progress.rate(state.global_step - begun))
+        set_rates(told["optimizer"], self._progress.rates(state.global_step - begun))
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **told: Any) -> None:
         """Report, and stop where the service or the horizon says so; evaluations at other times are left out."""

@@ -25,8 +25,8 @@ def lightning():
     return framework("lightning")
 
 
-def fit(lightning, trial, *, max_epochs=None, n=PER_EPOCH, groups=1, scheduled=False, endless=False, **told):
-    """Train a trial; the rate in force at each update."""
+def fit(lightning, trial, *, max_epochs=None, n=PER_EPOCH, groups=1, names=(), scheduled=False, endless=False, **told):
+    """Train a trial; the rate in force at each update, of each group where they have names."""
     seen = []
     settings = {name: told.pop(name) for name in ("accumulate_grad_batches",) if name in told}
 
@@ -45,6 +45,7 @@ def fit(lightning, trial, *, max_epochs=None, n=PER_EPOCH, groups=1, scheduled=F
 
         def configure_optimizers(self):
             parts = [{"params": layer.parameters(), "lr": 10.0**-n} for n, layer in enumerate(self.layers)]
+            parts = [part | ({"name": names[n]} if names else {}) for n, part in enumerate(parts)]
             optimizer = torch.optim.SGD(parts, momentum=0.5)
             optimizer.register_step_post_hook(lambda *_: seen.append([group["lr"] for group in optimizer.param_groups]))
             if scheduled:
@@ -72,7 +73,7 @@ def fit(lightning, trial, *, max_epochs=None, n=PER_EPOCH, groups=1, scheduled=F
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer.fit(Model(), loader(Endless()) if endless else loader(whole), loader(whole))
-    return np.array(seen)[:, 0]
+    return np.array(seen) if names else np.array(seen)[:, 0]
 
 
 @pytest.mark.parametrize("family", ["step", "one_cycle", "plateau", "adaptive_warmup"])
@@ -91,6 +92,22 @@ def test_it_trains_with_the_rate_of_every_update_and_reports(lightning, service,
     curve = service.curve("own", 0)
     assert [point.metrics["val_loss"] for point in curve] == [1, 2, 3, 4, 5]
     assert all(point.metrics["train_loss"] is not None for point in curve)
+
+
+HEAD = {"family": "step", "initial_lr": 0.3, "warmup": 1, "decay_rate": 0.5, "step_size": 2}
+
+
+def test_parameter_groups_have_their_own_rates(lightning, service, external):
+    space = {"family": "cosine", "initial_lr": 0.1, "groups": {"head": HEAD}}
+    service.create(external(space=space, budget={"trials": 2}))
+    loop = trials(service, "own")
+    with next(loop) as trial:
+        rates = fit(lightning, trial, groups=2, names=("head", "body"))
+    updates = np.arange(5 * PER_EPOCH)
+    wanted = [part.lr(updates, PER_EPOCH) for part in (dict(trial.schedule.groups)["head"], trial.schedule)]
+    assert rates.tolist() == np.stack(wanted, axis=1).tolist()
+    with pytest.raises(InvalidInput, match='"name": "head"'), next(loop) as trial:
+        fit(lightning, trial)
 
 
 def test_it_stops_when_the_service_says_so_and_where_the_trial_ends(lightning, service, external):

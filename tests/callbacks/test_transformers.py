@@ -37,15 +37,16 @@ class Endless(torch.utils.data.IterableDataset):
         return iter([{"x": torch.ones(2), "labels": torch.zeros(1)}] * PER_EPOCH)
 
 
-def train(trial, tmp_path, *, groups=1, endless=False, updates_per_epoch=None, **told):
-    """Train a trial; the rate in force at each update."""
+def train(trial, tmp_path, *, groups=1, names=(), endless=False, updates_per_epoch=None, **told):
+    """Train a trial; the rate in force at each update, of each group where they have names."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     seen = []
 
     class Look(TrainerCallback):
         def on_optimizer_step(self, args, state, control, *, optimizer, **_):
-            seen.append(optimizer.param_groups[0]["lr"])
+            rates = [group["lr"] for group in optimizer.param_groups]
+            seen.append(rates if names else rates[0])
 
     accumulated = told.setdefault("gradient_accumulation_steps", 1)
     arguments = TrainingArguments(
@@ -59,6 +60,7 @@ def train(trial, tmp_path, *, groups=1, endless=False, updates_per_epoch=None, *
     )
     model = Lines(groups)
     parts = [{"params": layer.parameters(), "lr": 10.0**-n} for n, layer in enumerate(model.layers)]
+    parts = [part | ({"name": names[n]} if names else {}) for n, part in enumerate(parts)]
     data = [{"x": torch.ones(2), "labels": torch.zeros(1)}] * (PER_EPOCH * accumulated - accumulated // 2)
     trainer = Trainer(
         model,
@@ -85,6 +87,22 @@ def test_it_trains_with_the_rate_of_every_update_and_reports(service, external, 
     assert service.trial("own", 0).state == "completed"
     curve = service.curve("own", 0)
     assert [sorted(point.metrics) for point in curve] == [["train_loss", "val_loss"]] * 5
+
+
+HEAD = {"family": "step", "initial_lr": 0.03, "warmup": 1, "decay_rate": 0.5, "step_size": 2}
+
+
+def test_parameter_groups_have_their_own_rates(service, external, tmp_path):
+    space = {"family": "cosine", "initial_lr": 0.01, "groups": {"head": HEAD}}
+    service.create(external(space=space, budget={"trials": 2}))
+    loop = trials(service, "own")
+    with next(loop) as trial:
+        rates = train(trial, tmp_path, groups=2, names=("head", "body"))
+    updates = np.arange(5 * PER_EPOCH)
+    wanted = [part.lr(updates, PER_EPOCH) for part in (dict(trial.schedule.groups)["head"], trial.schedule)]
+    assert rates == np.stack(wanted, axis=1).tolist()
+    with pytest.raises(InvalidInput, match='"name": "head"'), next(loop) as trial:
+        train(trial, tmp_path)
 
 
 def test_a_horizon_in_updates_is_counted_in_intervals(service, external, tmp_path):
