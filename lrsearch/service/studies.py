@@ -156,22 +156,21 @@ class Studies(Standing, Ground):
 
     def pause(self, name: str) -> Study:
         """Hand out nothing new and stop running trials at their next epoch; ``resume`` continues them."""
-        return self._move(name, ("queued", "running"), "paused", "pause")
+        return self._move(name, ("queued", "running"), ("paused",), "pause")
 
     def resume(self, name: str) -> Study:
-        """Go on with a paused study."""
-        return self._move(name, ("paused",), "queued", "resume")
+        """Go on with a paused study; one that goes on already is left as it is."""
+        return self._move(name, ("paused",), ("queued", "running"), "resume")
 
-    def _move(self, name: str, allowed: tuple[str, ...], state: str, verb: str) -> Study:
+    def _move(self, name: str, allowed: tuple[str, ...], reached: tuple[str, ...], verb: str) -> Study:
         with self._writing() as tx:
             study = self._owned(tx.studies.get(name, lock=True))
-            if study.state == state:
+            if study.state in reached:
                 return self._standing(tx, study)
             if study.state not in allowed:
                 raise Conflict(f"study `{name}` is {study.state}: only {' or '.join(allowed)} studies can {verb}")
-            if verb == "resume" and study.started_at is not None:
-                state = "running"
             self._audit(tx, verb, f"studies/{name}")
+            state = reached[0] if study.started_at is None else reached[-1]
             return self._standing(tx, tx.studies.change(name, state=state))
 
     def cancel(self, name: str) -> Study:

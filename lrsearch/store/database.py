@@ -124,6 +124,11 @@ def _postgres(url: URL) -> Database:
         pool_timeout=WAIT_SECONDS,
     )
 
+    @event.listens_for(engine, "checkout")
+    def _as_the_server_has_it(connection: Any, *_: object) -> None:
+        # once used for reading, a connection would insist on READ WRITE, also where the server is read-only
+        connection.read_only = None
+
     def _one_writer(*first: str) -> Callable[[Connection], None]:
         def _begin(connection: Connection) -> None:
             for statement in (*first, f"SELECT pg_advisory_xact_lock({WRITER})"):

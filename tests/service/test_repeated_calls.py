@@ -119,3 +119,14 @@ def test_points_are_kept_once_by_attempt_seed_and_epoch(service, toy, spec):
     assert [(point.seed, point.epoch) for point in service.curve("s", 0)] == [(0, 1), (0, 2), (1, 1), (1, 2)]
     epochs = service.trial("s", 0).epochs
     assert (epochs.trained, epochs.repeated) == (4, 0)
+
+
+def test_pausing_resuming_and_cancelling_twice_is_the_same_as_once(service, toy, spec):
+    service.create(spec(**RANDOM))
+    for begun in (False, True):
+        if begun:
+            toy().ask()
+        for verb, state in ((service.pause, "paused"), (service.resume, "running" if begun else "queued")):
+            assert [verb("s").state for _ in range(2)] == [state] * 2
+    assert [service.cancel_trial("s", 0).state for _ in range(2)] == ["cancelled"] * 2
+    assert [service.cancel("s").state for _ in range(2)] == ["cancelled"] * 2

@@ -128,6 +128,7 @@ def test_a_read_only_server(postgres, postgres_url, study):
     with psycopg.connect(plain(postgres_url), autocommit=True) as connection:
         connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
         store = Store(postgres_url)
+        assert store.current()  # the same connection is then used for writing
         with pytest.raises(Unavailable, match="read-only"), store.transaction() as tx:
             tx.studies.add(study("s"))
         assert store.versions().newest

@@ -1,0 +1,186 @@
+"""Processes that are killed: services, workers that write down what they were told, and a line between them."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lrsearch.client import Client
+from lrsearch.study import Point, Report, ReportRequest, Result
+
+from ..conftest import fresh_database
+from .invariants import Watch, lines
+
+HERE = Path(__file__).parent
+LEASE_SECONDS = 2.0
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """What ``condition`` answers, once it is true."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+class Host:
+    """A service on a database, at one port however often it is started."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._command = [sys.executable, "-P", str(HERE / "host.py"), url]
+        self.errors = folder / f"host-{id(self)}.log"
+        self.port = 0
+        self.kills = 0
+        self.start()
+
+    def start(self) -> None:
+        with self.errors.open("ab") as errors:
+            command = [*self._command, str(self.port), str(LEASE_SECONDS)]
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert self.process.stdout is not None
+        found = re.match(r"Listening on http://\S+:(\d+)", self.process.stdout.readline())
+        assert found, self.errors.read_text()
+        self.port = int(found[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def end(self, number: int = signal.SIGKILL) -> int:
+        """Send a signal and wait for the end; the exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+    def restart(self) -> None:
+        """Kill it and start it again."""
+        self.end()
+        self.kills += 1
+        self.start()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.end()
+        told = self.errors.read_text()
+        assert "Traceback" not in told, told
+
+
+class Askers:
+    """Worker processes and what they wrote down."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._all: list[subprocess.Popen[bytes]] = []
+        self._guard = threading.Lock()
+        self.kills = 0
+
+    def start(self, server: str, study: str = "s", seconds: float = 0.02) -> subprocess.Popen[bytes]:
+        name = f"asker-{len(self._all)}"
+        arguments = [server, study, str(self._folder / f"{name}.jsonl"), name, str(seconds)]
+        self._all.append(subprocess.Popen([sys.executable, "-P", str(HERE / "asker.py"), *arguments]))
+        return self._all[-1]
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill one, unless it is dead."""
+        with self._guard:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+                self.kills += 1
+
+    def log(self) -> list[dict[str, Any]]:
+        """All that was acknowledged."""
+        paths = sorted(self._folder.glob("asker-*.jsonl"))
+        return [entry for path in paths for entry in lines(path) if "lost" not in entry]
+
+    def complaints(self) -> list[str]:
+        """Why workers dropped what they held."""
+        paths = sorted(self._folder.glob("asker-*.jsonl"))
+        return [entry["lost"] for path in paths for entry in lines(path) if "lost" in entry]
+
+    def finish(self) -> None:
+        """Wait for those that live; they must end by themselves, without a complaint."""
+        for process in self._all:
+            assert process.wait(60) in (0, -signal.SIGKILL)
+
+    def close(self) -> None:
+        for process in self._all:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def first_report(client: Client, lease, **fields):
+    """A report on all epochs of the first trial held."""
+    its = lease.assignments[0]
+    points = tuple(Point(epoch=n, metrics={"loss": 1.0 / n}) for n in range(1, 6))
+    result = Result(state="completed")
+    report = Report(study=its.study, trial=its.trial, attempt=its.attempt, points=points, result=result)
+    return client.report(lease.lease, ReportRequest(hold=0, reports=(report,)))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of this test's own, empty."""
+    yield from fresh_database(request.param, request)
+
+
+@pytest.fixture
+def askers(tmp_path: Path) -> Iterator[Askers]:
+    started = Askers(tmp_path)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def hosts(database_url: str, tmp_path: Path) -> Iterator[Callable[[], Host]]:
+    started: list[Host] = []
+
+    def start() -> Host:
+        started.append(Host(database_url, tmp_path))
+        return started[-1]
+
+    yield start
+    for host in started:
+        host.close()
+
+
+@pytest.fixture
+def watch(database_url: str) -> Iterator[Watch]:
+    looking = Watch(database_url)
+    yield looking
+    looking.close()
+
+
+@pytest.fixture
+def clients() -> Iterator[Callable[..., Client]]:
+    opened = []
+
+    def connect(url: str, patience: float = 30) -> Client:
+        opened.append(Client(url, patience=patience))
+        return opened[-1]
+
+    yield connect
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def external() -> Callable[..., dict[str, Any]]:
+    """``external(n)``: a study of a loop's own with a grid of n cells, five epochs each."""
+
+    def make(n: int, **fields: Any) -> dict[str, Any]:
+        space = {"family": "cosine", "initial_lr": [round(0.1 / (k + 1), 6) for k in range(n)]}
+        spec = {"name": "s", "task": "external", "epochs": 5, "space": space, "sampler": "grid"}
+        return spec | {"objective": {"metric": "loss", "direction": "minimize"}} | fields
+
+    return make
