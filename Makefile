@@ -74,4 +74,5 @@ format: $(STAMP)  ## format and fix what can be fixed
 bench: $(STAMP)  ## measure the service and a whole search; results are appended to benchmarks/results/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/service_path.py
+	@$(BIN)/python benchmarks/service_load.py
 	@$(BIN)/python benchmarks/search_cost.py

@@ -28,6 +28,7 @@ def spec(name: str, *, sampler: str = "tpe", epochs: int = EPOCHS, trials: int =
                 "family": "step",
                 "initial_lr": {"low": 1e-4, "high": 1.0, "log": True},
                 "decay_rate": {"low": 0.1, "high": 0.9},
+                "step_size": 1,
             },
             "sampler": {"name": sampler, "parallel": 8} if sampler == "tpe" else sampler,
             "objective": {"metric": "val_loss", "direction": "minimize"},

@@ -24,7 +24,8 @@ def server(
     command = [sys.executable, "-m", "lrsearch.cli", "serve", "--port", "0", "--workers", str(n_workers), *options]
     for task in tasks:
         command += ["--task", task]
-    environment = {**os.environ, **(home or {}), "LRSEARCH_TOKEN": ""}
+    quiet = {"LRSEARCH_TOKEN": "", "LRSEARCH_LOG": "quiet", "LRSEARCH_RATE": "0"}
+    environment = {**os.environ, **(home or {}), **quiet}
     environment.pop("OMP_NUM_THREADS", None)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
