@@ -97,6 +97,9 @@ class Part(NamedTuple):
 
 
 def _with_groups(schema: dict[str, Any]) -> None:
+    """Describe ``groups``; and a list of choices is a plain JSON value as well, so any of the kinds will do."""
+    declared = schema["additionalProperties"]
+    schema["additionalProperties"] = {"anyOf": declared["oneOf"]} if "oneOf" in declared else declared
     schema["properties"][GROUPS] = {
         "type": "object",
         "propertyNames": {"pattern": f"^{GROUP_NAME.pattern}$"},
@@ -142,7 +145,7 @@ class SpaceSpec(Frozen):
         empty = {f"{GROUPS}.{group}.family": None for group, own in groups.items() if not own}
         return {**{name: value for name, value in data.items() if name != GROUPS}, **flat, **empty}
 
-    @field_validator("family", mode="before")
+    @field_validator("family", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value

@@ -17,7 +17,7 @@ from lrsearch.errors import InvalidInput
 from lrsearch.exports import TARGETS, export
 from lrsearch.schedules import CLOSED_FORMS, Schedule, group_fields
 
-from .players import FLOAT32, FLOAT64, MAX_UPDATES, assert_agree, executed, expected, framework, rates_in_force
+from .players import FLOAT32, FLOAT64, MAX_UPDATES, SETS, assert_agree, executed, expected, framework, rates_in_force
 
 MODULES = {"head": ["2"], "norms": ["1", "0.bias"]}
 RECIPE = {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "groups": MODULES}
@@ -73,7 +73,7 @@ def assert_sets(optimizer, scheduler, schedule, per_epoch):
 
 
 @pytest.mark.parametrize("family", CLOSED_FORMS)
-@settings(max_examples=5)
+@settings(max_examples=SETS)
 @given(data=st.data())
 def test_torchs_text_and_to_torch_set_every_groups_rate(family, schedules, data):
     schedule, per_epoch = data.draw(grouped(schedules, family))
@@ -156,7 +156,7 @@ def test_lightnings_trainer_trains_them():
 
 
 @pytest.mark.parametrize("top", [lambda params: params, lambda params: {"params": params}])
-@settings(max_examples=4)
+@settings(max_examples=SETS)
 @given(data=st.data())
 def test_optax_gives_every_parameter_its_groups_rate(top, schedules, data):
     os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema
 import pytest
 
 from lrsearch.errors import InvalidInput
 from lrsearch.resolve import resolve
-from lrsearch.schedules import Schedule
+from lrsearch.schedules import CLOSED_FORMS, Schedule
+from lrsearch.service.catalog import catalog
 from lrsearch.space import Space
 from lrsearch.study import SpaceSpec, StudySpec, read_spec
 from lrsearch.tasks.catalog import CATALOG
@@ -46,6 +48,16 @@ def test_names_with_dots_and_mappings_are_the_same() -> None:
     flat = SpaceSpec.read({"family": "cosine", "groups.head.family": "step", "groups.head.warmup": 1})
     assert nested == flat
     assert nested.groups == ("head",)
+
+
+def test_schema_and_catalog_tell_of_them() -> None:
+    schema = SpaceSpec.model_json_schema()
+    jsonschema.validate({"family": "cosine", "groups": {"head": HEAD}}, schema)
+    for wrong in ({"Head": HEAD}, {"head": {"initial_lr": 0.1}}, {"head": {"family": "plateau"}}, {"head": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"family": "cosine", "groups": wrong}, schema)
+    told = {entry.name: entry.in_groups for entry in catalog([]).families}
+    assert {name for name, able in told.items() if able} == set(CLOSED_FORMS)
 
 
 def test_cells_are_schedules_with_groups_and_share_what_is_equal() -> None:
