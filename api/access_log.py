@@ -24,7 +24,7 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
         "status": status,
         "ms": round(1e3 * seconds, 1),
         "token": getattr(caller, "name", None),
-        "address": getattr(caller, "address", None),
+        "address": scope.get("lrsearch.address"),
     }
     words = "%(method)s %(route)s %(status)s %(ms)s ms, %(token)s, %(id)s"
     log.info(words, {name: "-" if part is None else part for name, part in parts.items()}, extra={"request": parts})

@@ -86,7 +86,7 @@ class Door:
     async def _enter(self, scope: Scope, headers: Headers) -> Caller:
         """Who calls. Raises _Refused, or Unavailable where the database must be asked and is away."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        address = self._address(scope, headers)
+        address = scope["lrsearch.address"] = self._address(scope, headers)
         if path in OPEN_PATHS:
             self._check_host(headers, closed=self._keys.closed)
             caller = Caller(name="-", scopes=())

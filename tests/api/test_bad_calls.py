@@ -15,6 +15,8 @@ EXPORT = "/v1/studies/loop/trials/0/export"
 LEASES = "/v1/leases"
 REPORTS = "/v1/leases/LEASE/reports"
 COMPARISONS = "/v1/comparisons"
+TOKENS = "/v1/tokens"
+READER = {"name": "ann", "scopes": ["read"]}
 
 SPACE = {"family": "step", "initial_lr": {"low": 1e-3, "high": 1.0}, "decay_rate": 0.5, "step_size": 1}
 SPEC = {"task": "digits-mlp", "epochs": 5, "space": SPACE}
@@ -129,6 +131,35 @@ CALLS: dict[str, tuple[str, str, Any, int, str]] = {
     "compare a grid of a range": ("POST", COMPARISONS, compare("tpe", "grid"), 422, "num"),
     "compare 10^6 times": ("POST", COMPARISONS, compare("tpe", "random", repeats=10**6), 422, "repeats"),
     "no such comparison": ("GET", "/v1/comparisons/nobody", None, 404, "nobody"),
+    "token without a name": ("POST", TOKENS, {"scopes": ["read"]}, 422, "name"),
+    "token in capitals": ("POST", TOKENS, {"name": "Ann", "scopes": ["read"]}, 422, "name"),
+    "token with a line break": ("POST", TOKENS, {"name": "ann\n", "scopes": ["read"]}, 422, "name"),
+    "token with a NUL": ("POST", TOKENS, {"name": "a\0", "scopes": ["read"]}, 422, "control"),
+    "token of 101 letters": ("POST", TOKENS, {"name": "a" * 101, "scopes": ["read"]}, 422, "name"),
+    "token without scopes": ("POST", TOKENS, {"name": "ann"}, 422, "scopes"),
+    "token with no scope": ("POST", TOKENS, {"name": "ann", "scopes": []}, 422, "scopes"),
+    "token with another scope": ("POST", TOKENS, {"name": "ann", "scopes": ["read", "root"]}, 422, "scopes"),
+    "token with one scope in words": ("POST", TOKENS, {"name": "ann", "scopes": "read"}, 422, "scopes"),
+    "token with 21 scopes": ("POST", TOKENS, {"name": "ann", "scopes": ["read"] * 21}, 422, "scopes"),
+    "token that has ended": ("POST", TOKENS, READER | {"expires_at": "2020-01-01T00:00:00Z"}, 422, "future"),
+    "token without a time zone": ("POST", TOKENS, READER | {"expires_at": "2090-01-01T00:00:00"}, 422, "timezone"),
+    "token until soon": ("POST", TOKENS, READER | {"expires_at": "soon"}, 422, "expires_at"),
+    "token with a secret": ("POST", TOKENS, READER | {"token": "lrs_mine"}, 422, "unknown field"),
+    "token with an id": ("POST", TOKENS, READER | {"id": "0" * 12}, 422, "unknown field"),
+    "token in the address": ("GET", "/v1/studies?token=lrs_x", None, 422, "unknown query parameter"),
+    "access token in the address": ("GET", "/v1/studies?access_token=x", None, 422, "unknown query parameter"),
+    "revoke nobody": ("DELETE", "/v1/tokens/" + "0" * 12, None, 404, "token"),
+    "revoke no id": ("DELETE", "/v1/tokens/ann", None, 404, "token"),
+    "revoke in capitals": ("DELETE", "/v1/tokens/" + "A" * 12, None, 404, "token"),
+    "revoke with a line break": ("DELETE", "/v1/tokens/" + "0" * 12 + "%0A", None, 404, "token"),
+    "look at one token": ("GET", "/v1/tokens/" + "0" * 12, None, 405, "not a call"),
+    "no tokens": ("GET", "/v1/tokens?limit=0", None, 422, "limit"),
+    "tokens from nowhere": ("GET", "/v1/tokens?cursor=x", None, 422, "cursor"),
+    "audit from nowhere": ("GET", "/v1/audit?cursor=x", None, 422, "cursor"),
+    "audit of too long a name": ("GET", "/v1/audit?name=" + "a" * 101, None, 422, "name"),
+    "audit of a NUL": ("GET", "/v1/audit?resource=%00", None, 422, "control"),
+    "write the audit": ("POST", "/v1/audit", {}, 405, "not a call"),
+    "erase the audit": ("DELETE", "/v1/audit", None, 405, "not a call"),
 }  # fmt: skip
 
 
@@ -156,11 +187,19 @@ def test_a_bad_call_is_refused(http, service: Service, external: dict[str, Any],
         service.studies(),
         service.comparisons(),
         service.workers(),
+        service.tokens(),
     ]
     curve = service.curve("loop", 0)
     response = http.request(method, path.replace("LEASE", lease), **({} if body is None else {"json": body}))
     assert word in _problem(response, status)["detail"]
-    after = [service.study("loop"), service.trials("loop"), service.studies(), service.comparisons(), service.workers()]
+    after = [
+        service.study("loop"),
+        service.trials("loop"),
+        service.studies(),
+        service.comparisons(),
+        service.workers(),
+        service.tokens(),
+    ]
     assert _but_clocks(after) == _but_clocks(before)
     assert service.curve("loop", 0) == curve
 
