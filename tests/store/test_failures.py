@@ -128,7 +128,8 @@ def test_a_read_only_server(postgres, postgres_url, study):
     with psycopg.connect(plain(postgres_url), autocommit=True) as connection:
         connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
         store = Store(postgres_url)
-        assert store.current()  # the same connection is then used for writing
+        with store.transaction(write=False) as tx:  # by the connection that is then used for writing
+            assert tx.studies.open_names() == []
         with pytest.raises(Unavailable, match="read-only"), store.transaction() as tx:
             tx.studies.add(study("s"))
         assert store.versions().newest
