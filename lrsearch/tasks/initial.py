@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,22 +12,27 @@ import numpy as np
 
 from .task import Task
 
+GLOBALS = threading.RLock()
+"""Held while the process's generators or torch's settings are not as they were found: by one thread at a time, or two
+trainers in one process would draw each other's numbers."""
+
 
 @contextmanager
 def seeded(seed: int, *, torch_too: bool) -> Iterator[None]:
     """Python's, numpy's and torch's global generators started from ``seed``; afterwards they are as before."""
-    python, legacy = random.getstate(), np.random.get_state()
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    try:
-        if torch_too:
-            with _torch_seeded(seed):
+    with GLOBALS:
+        python, legacy = random.getstate(), np.random.get_state()
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            if torch_too:
+                with _torch_seeded(seed):
+                    yield
+            else:
                 yield
-        else:
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from ..tasks.initial import GLOBALS
 from .numerics import THREADS
 
 FUSED_DEVICES = ("cpu", "cuda", "mps")
@@ -32,15 +33,18 @@ def chosen_device(device: str | None, precision: str = "float32") -> torch.devic
 def pinned(device: torch.device) -> Iterator[Reseed]:
     """Settings that change bits are ours inside, the caller's again afterwards: threads, generators, kernels.
 
+    They are the process's, so other threads wait for their turn.
+
     Yields:
         ``reseed(seed, update)``: starts the device's generator for one update, so that everything random in it
         (dropout masks) is a function of the two alone.
     """
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    flushes = flushes_denormals()
     with ExitStack() as stack:
+        stack.enter_context(GLOBALS)
+        threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+        flushes = flushes_denormals()
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
         stack.enter_context(torch.inference_mode(False))

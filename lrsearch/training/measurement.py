@@ -23,9 +23,9 @@ LANE_COUNTS = (32, 128)
 FEW, SLOW_SECONDS = 4, 0.02
 """On a processor, an update that takes so long alone is arithmetic, which company makes no less: so few lanes tell
 that, and many would take long to."""
-SECONDS = 0.1
+SECONDS = 0.05
 """Measuring one number of lanes ends after so long."""
-REPEATS = 8
+REPEATS = 4
 """How often updates are timed at most; the fastest counts, as a busy machine only ever slows one down."""
 AT_ONCE = 4
 """Updates that are timed together: entering torch's settings costs about half an update of a small model."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
+from lrsearch.study import TrainSpec
 from lrsearch.training import group
 from lrsearch.training.calibration import Choice, OutOfMemory
 from lrsearch.training.least_squares import LeastSquaresProgram
@@ -99,3 +102,29 @@ def test_only_the_one_at_fault_fails(bench, assign, on, caplog):
 
 def n_trained(told):
     return sum(not point.shared for _, points in told.values() for point in points)
+
+
+def test_two_threads_of_one_process_do_not_draw_each_others_numbers(same):
+    """Generators and torch's settings are the process's: weights and dropout masks are drawn in turn."""
+    pytest.importorskip("torch")
+    from lrsearch.training.fused_program import FusedProgram
+    from lrsearch.training.workload import Workload
+
+    from .zoo import FUSABLE
+
+    workload, train = Workload(FUSABLE["transformer"], {}), TrainSpec.read({"optimizer": "adam", "batch_size": 50})
+    rates = np.full((2, 4, 1), 0.01)
+
+    def trained(seed):
+        states = []
+        for _ in range(4):
+            made = FusedProgram(workload, train, seed, "cpu")
+            made.fork([0, 0])
+            made.run_epoch(1, rates)
+            states.append(made.save(0))
+        return states
+
+    alone = [trained(seed)[0] for seed in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        for first, states in zip(alone, threads.map(trained, range(3)), strict=True):
+            assert all(same(first, state) for state in states)

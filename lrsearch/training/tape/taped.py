@@ -17,7 +17,7 @@ from .shortening import shortened
 Results = Mapping[str, torch.Tensor]
 logger = logging.getLogger(__name__)
 
-ORDINARY = 4
+ORDINARY = 2
 """Calls before one is recorded, which costs as much as some more."""
 LONGEST_SECONDS = 0.06
 """Of a call that is worth recording: a tape saves some milliseconds of it, and recording keeps every result."""
