@@ -20,10 +20,9 @@ class Standing(Climbing):
 
     def _standing(self, tx: Transaction, study: Study) -> Study:
         """``study`` with its progress and best trial computed."""
-        states = tx.trials.states(study.name)
+        states, epochs = tx.trials.states(study.name)
         end = study.finished_at or tx.now()
         elapsed = (end - study.started_at).total_seconds() if study.started_at else 0.0
-        epochs = tx.trials.epochs(study.name)
         progress = Progress(
             trials=states,
             epochs=epochs,

@@ -36,12 +36,13 @@ _OUTCOMES = (
     .order_by(TRIALS.c.number)
 )
 _NEWEST = select(func.max(TRIALS.c.number)).where(_STUDY)
-_STATES = select(TRIALS.c.state, func.count()).where(_STUDY).group_by(TRIALS.c.state)
-_EPOCHS = select(
+_SUMS = (
     func.coalesce(func.sum(TRIALS.c.epochs_trained), 0),
     func.coalesce(func.sum(TRIALS.c.epochs_shared), 0),
     func.coalesce(func.sum(TRIALS.c.epochs_repeated), 0),
-).where(_STUDY)
+)
+_STATES = select(TRIALS.c.state, func.count(), *_SUMS).where(_STUDY).group_by(TRIALS.c.state)
+_EPOCHS = select(*_SUMS).where(_STUDY)
 _FINISHES = (
     select(TRIALS.c.state, TRIALS.c.value, _ASKED)
     .where(_STUDY, TRIALS.c.state.in_(sorted(TERMINAL)))
@@ -88,15 +89,15 @@ class Tally(Noun):
         newest = self._connection.execute(_NEWEST, {"its_study": study}).scalar_one()
         return 0 if newest is None else newest + 1
 
-    def states(self, study: str) -> dict[str, int]:
-        """Number of trials by state; states without trials are left out."""
-        counts = self._connection.execute(_STATES, {"its_study": study})
-        return dict(sorted((state, count) for state, count in counts))
+    def states(self, study: str) -> tuple[dict[str, int], EpochProgress]:
+        """Number of trials by state, states without trials left out; and epochs, over all trials and seeds."""
+        rows = self._connection.execute(_STATES, {"its_study": study}).all()
+        sums = [sum(int(row[column]) for row in rows) for column in (2, 3, 4)]
+        return dict(sorted((row[0], row[1]) for row in rows)), _progress(*sums)
 
     def epochs(self, study: str) -> EpochProgress:
         """Epochs over all trials and seeds."""
-        trained, shared, repeated = map(int, self._connection.execute(_EPOCHS, {"its_study": study}).one())
-        return EpochProgress(asked=trained - repeated + shared, trained=trained, shared=shared, repeated=repeated)
+        return _progress(*map(int, self._connection.execute(_EPOCHS, {"its_study": study}).one()))
 
     def finishes(self, study: str) -> list[Finished]:
         """Every trial that has ended, by number."""
@@ -146,3 +147,7 @@ def _ranks(minimize: bool) -> tuple[Select[int], Select[int]]:
     completed = completed.limit(bindparam("top"))
     confirmed = completed.where(mean.is_not(None)).order_by(by_mean, by_value, number)
     return confirmed, completed.where(mean.is_(None)).order_by(by_value, number)
+
+
+def _progress(trained: int, shared: int, repeated: int) -> EpochProgress:
+    return EpochProgress(asked=trained - repeated + shared, trained=trained, shared=shared, repeated=repeated)
