@@ -8,10 +8,24 @@ from fastapi.routing import APIRoute
 import lrsearch
 from lrsearch.service import Access, Service
 
-from . import catalog, comparisons, events, health, leases, previews, range_tests, studies, tokens, trials, workers
+from . import (
+    catalog,
+    comparisons,
+    events,
+    health,
+    leases,
+    metrics,
+    previews,
+    range_tests,
+    studies,
+    tokens,
+    trials,
+    workers,
+)
 from .door import Door
 from .envelope import Envelope
 from .keyring import KeyRing
+from .lanes import Lanes, Traffic
 from .openapi import describe
 from .problem import answer_errors
 
@@ -37,14 +51,30 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.state.service = service
     app.state.keys = keys
     service.was_away()
-    app.state.streams = events.Streams()
-    resources = (leases, studies, events, previews, trials, comparisons, range_tests, catalog, workers, tokens, health)
+    app.state.streams = streams = events.Streams()
+    app.state.lanes = lanes = Lanes()
+    app.state.metrics = metrics.Metrics(service, lanes, streams)
+    resources = (
+        leases,
+        studies,
+        events,
+        previews,
+        trials,
+        comparisons,
+        range_tests,
+        catalog,
+        workers,
+        tokens,
+        health,
+        metrics,
+    )
     for resource in resources:
         app.include_router(resource.router)
     answer_errors(app)
     describe(app, keys)
+    app.add_middleware(Traffic, lanes=lanes)
     app.add_middleware(Door, keys=keys, access=access)
-    app.add_middleware(Envelope, public_url=access.public_url, prefix=access.prefix)
+    app.add_middleware(Envelope, public_url=access.public_url, prefix=access.prefix, metrics=app.state.metrics)
     return app
 
 

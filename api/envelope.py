@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access_log import log_request
+from .metrics import Metrics
 from .problem import problem
 
 log = logging.getLogger("lrsearch.api")
@@ -37,12 +38,14 @@ class Envelope:
     Args:
         app: what is inside.
         public_url: how the service is reached through a proxy.
+        metrics: where requests are counted.
         prefix: that URL's path, which stands before every path; a proxy may take it off requests, or leave it.
     """
 
-    def __init__(self, app: ASGIApp, *, public_url: str | None = None, prefix: str = "") -> None:
+    def __init__(self, app: ASGIApp, *, public_url: str | None = None, prefix: str = "", metrics: Metrics) -> None:
         self.app = app
         self._prefix = prefix
+        self._metrics = metrics
         encrypted = public_url is not None and public_url.lower().startswith("https:")
         self._headers = _HEADERS | (_ENCRYPTED if encrypted else {})
 
@@ -81,4 +84,6 @@ class Envelope:
             answer = problem(request_id, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
             await answer(scope, receive, send_sealed)
         finally:
-            log_request(scope, status, time.perf_counter() - begun)
+            seconds = time.perf_counter() - begun
+            self._metrics.count(scope, status, seconds)
+            log_request(scope, status, seconds)

@@ -12,7 +12,6 @@ from http import HTTPStatus
 from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
@@ -24,7 +23,7 @@ from lrsearch.study import AnyEvent, ProgressEvent
 from .body import StrictRoute
 from .problem import described
 from .scopes import needs
-from .verbs import StudyName, TheService
+from .verbs import StudyName, TheLanes, TheService
 
 MOST_STREAMS = 256
 """So many streams may be open at once."""
@@ -96,7 +95,13 @@ class _Following(NamedTuple):
 
 
 async def _following(
-    service: TheService, request: Request, name: StudyName, last_event_id: EventId = None, after: After = None
+    service: TheService,
+    lanes: TheLanes,
+    request: Request,
+    name: StudyName,
+    *,
+    last_event_id: EventId = None,
+    after: After = None,
 ) -> AsyncIterator[_Following]:
     """The follower, after its first look, so that what is wrong is answered before a stream begins."""
     who = caller()
@@ -104,7 +109,7 @@ async def _following(
     with streams.one_more(who.token or who.address or who.name):
         begin = after if last_event_id is None else last_event_id
         follower = Follower(service, name, begin)
-        first = await run_in_threadpool(follower.look)
+        first = await lanes.look(follower.look)
         if follower.over and isinstance(begin, int) and all(isinstance(event, ProgressEvent) for event in first):
             raise _NothingMore
         yield _Following(follower, first)
@@ -118,7 +123,7 @@ async def _following(
     responses={204: {"description": "The study has ended, and there is nothing more to tell"}, **described(404, 429)},
 )
 async def get_events(
-    service: TheService, following: Annotated[_Following, Depends(_following)]
+    service: TheService, lanes: TheLanes, following: Annotated[_Following, Depends(_following)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream server-sent events: `study`, `trials`, `best`, `warning`, `progress`, `reset`, each with JSON as its data.
 
@@ -144,6 +149,6 @@ async def get_events(
                 return
             rung.clear()
             try:
-                events = await run_in_threadpool(follower.look)
+                events = await lanes.look(follower.look)
             except LrsearchError:
                 return  # deleted, or the database is away: whoever asks again is told

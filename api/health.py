@@ -11,7 +11,7 @@ from lrsearch.frozen import Frozen
 from .body import StrictRoute
 from .problem import described
 from .scopes import OPEN
-from .verbs import TheService
+from .verbs import TheLanes, TheService
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
 
@@ -31,7 +31,7 @@ async def livez() -> Health:
 @router.get(
     "/readyz", openapi_extra=OPEN, summary="Whether its database is reachable and migrated", responses=described()
 )
-def readyz(service: TheService) -> Health:
+async def readyz(service: TheService, lanes: TheLanes) -> Health:
     """Answer, or 503 where the database is away or of another version."""
-    service.ready()
+    await lanes.look(service.ready)
     return Health()

@@ -8,7 +8,6 @@ import time
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from lrsearch.service import Service, caller
 from lrsearch.study import ENDED, Lease, LeaseRequest, ReportAnswer, ReportRequest
@@ -17,7 +16,7 @@ from .body import StrictRoute
 from .examples import LEASES, REPORTS
 from .problem import described
 from .scopes import needs
-from .verbs import TheService, as_json
+from .verbs import TheLanes, TheService, as_json
 
 router = APIRouter(prefix="/v1/leases", tags=["leases"], route_class=StrictRoute)
 
@@ -31,9 +30,11 @@ LeaseId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,100}$", description="Th
     response_model=Lease,
     responses=described(404, 413, 415),
 )
-def lease(service: TheService, request: Annotated[LeaseRequest, Body(openapi_examples=LEASES)]) -> Response:
+async def lease(
+    service: TheService, lanes: TheLanes, request: Annotated[LeaseRequest, Body(openapi_examples=LEASES)]
+) -> Response:
     """Give a worker trials up to `hold`; its earlier lease ends and its unfinished trials come along."""
-    return as_json(service.lease(request, owner=caller().name), headers=timing(service))
+    return await lanes.work(_lease, service, request, caller().name)
 
 
 @router.post(
@@ -45,6 +46,7 @@ def lease(service: TheService, request: Annotated[LeaseRequest, Body(openapi_exa
 )
 async def report(
     service: TheService,
+    lanes: TheLanes,
     lease: LeaseId,
     request: Annotated[ReportRequest, Body(openapi_examples=REPORTS)],
     connection: Request,
@@ -58,7 +60,7 @@ async def report(
     loop, rung = asyncio.get_running_loop(), asyncio.Event()
     with service.bell.heard_by(lambda: loop.call_soon_threadsafe(rung.set)):
         while True:
-            told, answer = await run_in_threadpool(_look, service, lease, request)
+            told, answer = await lanes.work(_look, service, lease, request)
             left = end - time.monotonic()
             if told or left <= 0 or service.bell.closed:
                 return answer
@@ -73,9 +75,13 @@ async def report(
 @router.delete(
     "/{lease}", openapi_extra=needs("worker", "write"), summary="End a lease", status_code=204, responses=described(404)
 )
-def release(service: TheService, lease: LeaseId) -> None:
+async def release(service: TheService, lanes: TheLanes, lease: LeaseId) -> None:
     """Give back what it holds; others go on with it."""
-    service.release(lease)
+    await lanes.work(service.release, lease)
+
+
+def _lease(service: Service, request: LeaseRequest, owner: str) -> Response:
+    return as_json(service.lease(request, owner=owner), headers=timing(service))
 
 
 def _look(service: Service, lease: str, request: ReportRequest) -> tuple[bool, Response]:

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from lrsearch.service import Service
 from lrsearch.study import Name
 
+from .lanes import Lanes
+
 MAX_TRIAL = 2**31 - 1
 
 
@@ -19,6 +21,13 @@ async def _service(request: Request) -> Service:
     return service
 
 
+async def _lanes(request: Request) -> Lanes:
+    lanes = request.app.state.lanes
+    assert isinstance(lanes, Lanes)
+    return lanes
+
+
+TheLanes = Annotated[Lanes, Depends(_lanes)]
 TheService = Annotated[Service, Depends(_service)]
 StudyName = Annotated[Name, Path(description="The study's name.", examples=["digits-step"])]
 TrialNumber = Annotated[int, Path(ge=0, le=MAX_TRIAL, description="The trial's number, from 0.")]

@@ -10,12 +10,13 @@ from ..trajectory import updates_per_epoch_of
 from .access import Access
 from .caller import LOCAL, Caller, caller, calling
 from .catalog import Catalog, catalog
-from .following import LEAST_SECONDS, LOOK_SECONDS, Follower, Following
+from .following import LEAST_SECONDS, LOOK_SECONDS, Follower
 from .ground import Settings
 from .tokens import Tokens
+from .totals import Totalling
 
 
-class Service(Following, Tokens):
+class Service(Totalling, Tokens):
     """Every verb on one store. Thread-safe; the store is the only truth, so several may serve one database."""
 
     def best(self, name: str, top: int = 1) -> list[Best]:

@@ -101,6 +101,9 @@ class Ground:
         self.settings = settings or Settings()
         self.bell = Bell()
         self._hearing = Hearing(timedelta(seconds=self.settings.lease_seconds))
+        self.counts: Counter[str] = Counter()
+        """What has happened since this process began, for whoever watches: leases given and expired, trials lost,
+        seconds of suggestions."""
         self._warm: dict[str, _Warm] = {}
         self._guard = threading.Lock()
         self._here = threading.local()
@@ -115,7 +118,9 @@ class Ground:
         """Adds the block's time to ``suggestion_seconds``."""
         begun = time.perf_counter()
         yield
-        self._here.suggestion = self.suggestion_seconds + time.perf_counter() - begun
+        seconds = time.perf_counter() - begun
+        self._here.suggestion = self.suggestion_seconds + seconds
+        self.counts["suggestion_seconds"] += seconds  # type: ignore[assignment]  # a counter of seconds
 
     @contextmanager
     def _writing(self, *, rings: bool = True) -> Iterator[Transaction]:

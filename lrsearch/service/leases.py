@@ -57,6 +57,7 @@ class Leases(Losses):
             if request.study is not None:
                 tx.studies.get(request.study)
             tx.leases.add(row)
+            self.counts["leases_given"] += 1
             assignments, recipe = self._hand_out(tx, row, request.hold, first=before)
             if recipe:
                 tx.leases.change(row.lease, recipe=recipe)

@@ -40,6 +40,7 @@ class Losses(Dealing):
         if not self._hearing.counts(tx.now(), beat=beat):
             return
         for row in tx.leases.expired(tx.now()):
+            self.counts["leases_expired"] += 1
             self._let_go_range_test(tx, row, lost=True)
             self._end_lease(tx, row, lost=lambda trial: True)
 
@@ -68,6 +69,7 @@ class Losses(Dealing):
 
     def _count_loss(self, tx: Transaction, name: str, trial: Trial, *, killed: bool) -> None:
         trial = trial.model_copy(update={"lost": trial.lost + 1, "killed": trial.killed + killed})
+        self.counts["trials_lost"] += 1
         tx.trials.change(name, trial.number, lost=trial.lost, killed=trial.killed)
         if trial.killed >= MAX_KILLED:
             seconds = self.settings.poison_seconds

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, select, update
+from sqlalchemy import Row, and_, bindparam, delete, func, select, update
 
 from ..errors import NotFound
 from .columns import from_json, to_json
@@ -90,6 +90,11 @@ class Leases(Noun):
         """Leases that have not ended and whose time is not over, by id."""
         statement = select(LEASES).where(LEASES.c.expires_at > now, LEASES.c.ended_at.is_(None))
         return sorted(map(_lease, self._connection.execute(statement)), key=lambda row: row.lease)
+
+    def n_live(self) -> int:
+        """How many leases have not ended."""
+        statement = select(func.count()).select_from(LEASES).where(LEASES.c.ended_at.is_(None))
+        return int(self._connection.execute(statement).scalar_one())
 
     def expired(self, now: datetime) -> list[LeaseRow]:
         """Leases whose time is over and that have not ended, the oldest first."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from ..errors import NotFound
 from ..study import Page, Study
@@ -128,6 +128,11 @@ class Studies(Noun):
     def open_names(self, *, only: str | None = None) -> list[str]:
         """The names of the studies that are queued or running, oldest first; ``only``: at most this one."""
         return [name for name, _ in self.open_owned(only=only)]
+
+    def states(self) -> dict[str, int]:
+        """Number of studies by state."""
+        statement = select(STUDIES.c.state, func.count()).group_by(STUDIES.c.state)
+        return {str(state): count for state, count in self._connection.execute(statement)}
 
     def of_comparison(self, comparison: str) -> list[Study]:
         """A comparison's studies in order of creation."""

@@ -43,6 +43,8 @@ _SUMS = (
 )
 _STATES = select(TRIALS.c.state, func.count(), *_SUMS).where(_STUDY).group_by(TRIALS.c.state)
 _EPOCHS = select(*_SUMS).where(_STUDY)
+_TOTALS = select(TRIALS.c.state, func.count(), *_SUMS).group_by(TRIALS.c.state)
+KINDS = ("trained", "shared", "repeated")
 _FINISHES = (
     select(TRIALS.c.state, TRIALS.c.value, _ASKED)
     .where(_STUDY, TRIALS.c.state.in_(sorted(TERMINAL)))
@@ -98,6 +100,12 @@ class Tally(Noun):
     def epochs(self, study: str) -> EpochProgress:
         """Epochs over all trials and seeds."""
         return _progress(*map(int, self._connection.execute(_EPOCHS, {"its_study": study}).one()))
+
+    def totals(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Over all studies: number of trials by state, and epochs by kind."""
+        rows = self._connection.execute(_TOTALS).all()
+        epochs = {kind: sum(int(row[place]) for row in rows) for place, kind in enumerate(KINDS, 2)}
+        return {str(row[0]): int(row[1]) for row in rows}, epochs
 
     def finishes(self, study: str) -> list[Finished]:
         """Every trial that has ended, by number."""

@@ -39,7 +39,7 @@ CALLS = {
     ("post", "/v1/leases/{lease}/reports"), ("delete", "/v1/leases/{lease}"), ("get", "/v1/catalog"),
     ("get", "/v1/workers"), ("post", "/v1/tokens"), ("get", "/v1/tokens"), ("delete", "/v1/tokens/{token}"),
     ("get", "/v1/audit"), ("get", "/livez"), ("get", "/readyz"),
-    ("get", "/v1/studies/{name}/events"),
+    ("get", "/v1/studies/{name}/events"), ("get", "/metrics"),
 }  # fmt: skip
 
 
