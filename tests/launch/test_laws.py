@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from lrsearch.client import Client
 from lrsearch.errors import InvalidInput, NotAllowed, Unavailable
 from lrsearch.launch import Crew, Listener, read_admin_token, read_token, require_token
 from lrsearch.launch.machine import ONE_THREAD, deal, default_workers, gpus
@@ -87,6 +88,17 @@ def test_where_the_token_is_read_from(tmp_path: Path) -> None:
     file.write_text("first\n")
     assert read_admin_token({"LRSEARCH_ADMIN_TOKEN_FILE": str(file)}) == "first"
     assert read_admin_token({}) is None
+
+
+def test_a_client_finds_a_service_below_a_path(service: Service) -> None:
+    access = Access(token="t", public_url="https://lr.example/lab")
+    with Listener(service, port=0, access=access) as listener, Client(f"{listener.url}/lab", "t") as client:
+        made = client.create_token({"name": "ann", "scopes": ["read"]})
+        assert [token.id for token in client.tokens().items] == [made.id]
+        client.revoke_token(made.id)
+        with Client(f"{listener.url}/lab/", made.token) as late, pytest.raises(NotAllowed, match="revoked"):
+            late.studies()
+        assert [entry.verb for entry in client.audit(name="local", resource="tokens").items] == ["revoke", "create"]
 
 
 def test_a_listener_answers_until_it_is_stopped(service: Service) -> None:

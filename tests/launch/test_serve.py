@@ -118,14 +118,22 @@ def test_a_worker_rides_out_a_restart(
         far.wait()
 
 
-def test_the_token_is_for_everybody(serving: Make, client: Make, until: Make, slow_study: dict[str, Any]) -> None:
-    one = serving(workers=1, LRSEARCH_TOKEN="s3cret")
+def test_the_token_is_for_everybody(
+    serving: Make, client: Make, until: Make, slow_study: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "first").write_text("f1rst\n")
+    one = serving(workers=1, LRSEARCH_TOKEN="s3cret", LRSEARCH_ADMIN_TOKEN_FILE=str(tmp_path / "first"))
     assert httpx.get(f"{one.url}/v1/studies").status_code == 401
-    there = client(one.url, "s3cret")
+    made = client(one.url, "f1rst").create_token({"name": "ann", "scopes": ["write"]})
+    there = client(one.url, made.token)
     there.create({**slow_study, "budget": {"trials": 1}, "updates": 1_600})
     until(lambda: there.study("slow").state == "completed")
     lines = [" ".join(process.cmdline()) for process in [psutil.Process(one.process.pid), *one.workers()]]
-    assert not any("s3cret" in line for line in lines)
+    assert there.study("slow").owner == "ann"
+    assert client(one.url, "s3cret").audit(name="ann").items[0].resource == "studies/slow"
+    secrets = ("s3cret", "f1rst", made.token)
+    assert not any(secret in line for secret in secrets for line in lines)
+    assert not any(secret in (tmp_path / "serve.err").read_text() for secret in secrets)
     assert one.end() == 0
 
 
