@@ -34,6 +34,8 @@ from machine import describe, record, spread
 from started import server
 from swarm import simulate
 
+from lrsearch.store import Store
+
 sys.path.append(str(Path(__file__).parent.parent))
 from tests.postgres import Missing, programs
 from tests.postgres import server as postgres
@@ -68,6 +70,13 @@ def fresh(kind: str) -> Iterator[str]:
         yield kind
 
 
+def migrate(url: str) -> None:
+    """Make the tables, which a service does by itself on SQLite alone."""
+    store = Store(url)
+    store.migrate()
+    store.close()
+
+
 def installed() -> list[str]:
     """Postgres, where it is installed."""
     try:
@@ -80,8 +89,10 @@ def installed() -> list[str]:
 
 def swarm(kind: str, n_workers: int, minutes: float, epoch_seconds: float | None) -> tuple[str, dict[str, Any]]:
     """Many simulated workers at once; the database's name, and what they met."""
-    with fresh(kind) as url, server(0, "--database", url) as address:
-        return dialect(url), simulate(address, n_workers, minutes, epoch_seconds or max(2.0, n_workers / 50))
+    with fresh(kind) as url:
+        migrate(url)
+        with server(0, "--database", url) as address:
+            return dialect(url), simulate(address, n_workers, minutes, epoch_seconds or max(2.0, n_workers / 25))
 
 
 def dialect(url: str) -> str:
@@ -237,7 +248,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=100_000, help="trials of the large study; 0 = none")
     parser.add_argument("--workers", type=int, default=0, help="simulate so many workers instead")
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--epoch-seconds", type=float, help="of a simulated worker; default: 2, or 20 ms a worker")
+    parser.add_argument("--epoch-seconds", type=float, help="of a simulated worker; default: 2, or 40 ms a worker")
     parser.add_argument("--no-record", action="store_true")
     told = parser.parse_args()
     if 0 < told.large < 3000:

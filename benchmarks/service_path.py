@@ -29,6 +29,7 @@ from pydantic import BaseModel
 from started import server
 
 from lrsearch.schedules import Schedule
+from lrsearch.store import Store
 from lrsearch.study import Assignment, Lease, LeaseRequest, Point, Report, ReportAnswer, ReportRequest, Result
 from lrsearch.tasks.least_squares import LeastSquares
 from lrsearch.trajectory import n_intervals
@@ -119,6 +120,9 @@ def drive(client: httpx.Client, n_trials: int, hold: int) -> dict[str, list[floa
 def measure(n_trials: int, database: str, hold: int) -> dict[str, Any]:
     """One run: figures in milliseconds."""
     spec = SPEC | {"budget": {"trials": n_trials}}
+    store = Store(database)
+    store.migrate()  # which a service does by itself on SQLite alone
+    store.close()
     with server(0, "--database", database) as address, httpx.Client(base_url=address, trust_env=False) as client:
         client.post("/v1/studies", json=spec).raise_for_status()
         times = drive(client, n_trials, hold)
