@@ -15,6 +15,8 @@ from .options import Server, Tasks, Token
 
 PARTING_SECONDS = 30.0
 """How long a worker may take to store its states and hand back its work once it was told to end."""
+EPOCH_SECONDS = 4.0
+"""How much of that the epoch under way may take: its end can be stored, its middle cannot."""
 LAST_SECONDS = 8.0
 """The same for a leashed one whose parent is gone."""
 
@@ -44,12 +46,12 @@ def worker(
     """
     from ..client import Client
     from ..in_process import load
-    from ..launch import interruptible, killable
+    from ..launch import killable, patient
     from ..local_worker import import_ahead, on_this_machine
 
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("lrsearch").setLevel(logging.INFO if verbose else logging.WARNING)
-    with killable(PARTING_SECONDS), interruptible():
+    with killable(PARTING_SECONDS), patient(EPOCH_SECONDS) as told:
         try:
             if leashed:
                 threading.Thread(target=_end_with_parent, name="leash", daemon=True).start()
@@ -58,7 +60,7 @@ def worker(
                 import_ahead()
                 if not leashed:
                     print(f"Worker {working.name} for {client.server}; Ctrl-C ends it.", flush=True)
-                working.run()
+                working.run(told)
         except KeyboardInterrupt:
             return
 

@@ -1,7 +1,7 @@
 """Where the service and its workers run: processes on this machine."""
 
 from .crew import Crew
-from .insistence import kill_all, killable
+from .insistence import kill_all, killable, patient
 from .listener import Listener
 from .log import LogStyle, write_log
 from .serve import interruptible, serve, undisturbed
@@ -14,6 +14,7 @@ __all__ = [
     "interruptible",
     "kill_all",
     "killable",
+    "patient",
     "read_admin_token",
     "read_token",
     "require_token",

@@ -1,4 +1,4 @@
-"""Ending for good what was asked to end and takes too long."""
+"""Ending what is asked to end: when it suits, soon, and for good."""
 
 from __future__ import annotations
 
@@ -6,10 +6,47 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 ENDS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+@contextmanager
+def patient(seconds: float) -> Iterator[Callable[[], bool]]:
+    """Within the block, being told to end makes what is yielded true, and after ``seconds`` raises KeyboardInterrupt.
+
+    Whoever has seen that it is true is not interrupted any more. Call both in the main thread.
+    """
+    told = threading.Event()
+
+    def tell(number: int, frame: object) -> None:
+        if not told.is_set():
+            told.set()
+            _alarm(seconds)
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def is_told() -> bool:
+        if told.is_set():
+            _alarm(0)
+        return told.is_set()
+
+    before = {number: signal.signal(number, tell) for number in ENDS}
+    if hasattr(signal, "SIGALRM"):
+        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        yield is_told
+    finally:
+        _alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _alarm(seconds: float) -> None:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 @contextmanager

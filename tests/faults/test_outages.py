@@ -103,7 +103,7 @@ def test_postgres_restarted(server, hosts, askers, clients, watch, external, n):
     restarts(n, server, hosts, askers, clients, watch, external, stop=server.restart)
 
 
-@pytest.mark.parametrize("n", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_connections_terminated(server, hosts, askers, clients, watch, external, database_url, n):
     restarts(n, server, hosts, askers, clients, watch, external, stop=lambda: terminate(database_url))
 

@@ -118,3 +118,22 @@ def test_what_a_dead_worker_has_started_dies(monkeypatch: pytest.MonkeyPatch, tm
         assert gone(first)
         os.kill(crew.pids[0], signal.SIGKILL)
     assert gone(*both)
+
+
+@pytest.mark.parametrize(("looks", "said"), [(True, "at its end\n"), (False, "in the middle\n")])
+def test_who_is_told_to_end_may_come_to_a_good_place_first(looks: bool, said: str) -> None:
+    program = (
+        "import os, signal, time\n"
+        "from lrsearch.launch import patient\n"
+        "with patient(0.3) as told:\n"
+        "    try:\n"
+        "        assert not told()\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"        assert told() if {looks} else True\n"
+        "        time.sleep(1)\n"
+        "        print('at its end')\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('in the middle')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == said
