@@ -45,6 +45,9 @@ _STATES = select(TRIALS.c.state, func.count(), *_SUMS).where(_STUDY).group_by(TR
 _EPOCHS = select(*_SUMS).where(_STUDY)
 _TOTALS = select(TRIALS.c.state, func.count(), *_SUMS).group_by(TRIALS.c.state)
 KINDS = ("trained", "shared", "repeated")
+_VALUES = select(TRIALS.c.number, TRIALS.c.value).where(
+    _STUDY, TRIALS.c.number.in_(bindparam("its_numbers", expanding=True))
+)
 _FINISHES = (
     select(TRIALS.c.state, TRIALS.c.value, _ASKED)
     .where(_STUDY, TRIALS.c.state.in_(sorted(TERMINAL)))
@@ -136,6 +139,13 @@ class Tally(Noun):
         """The error of the trial that failed last."""
         last = self._connection.execute(_LAST_FAILED, {"its_study": study}).first()
         return None if last is None else from_json(last.rest)["error"]
+
+    def leading(self, study: str, *, minimize: bool) -> list[tuple[int, float]]:
+        """The best completed trial's number and value; nothing while there is none."""
+        numbers = self._leading(study, minimize=minimize, top=1)
+        its = {"its_study": study, "its_numbers": numbers}
+        rows = self._connection.execute(_VALUES, its) if numbers else ()
+        return [(number, value) for number, value in rows if value is not None]
 
     def _leading(self, study: str, *, minimize: bool, top: int) -> list[int]:
         confirmed, others = _ranks(minimize)

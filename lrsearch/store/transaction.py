@@ -80,5 +80,5 @@ class Transaction:
         if not numbers:
             return []
         minimize = self.studies.get(name).spec.minimize
-        leaders = self.trials.leaders(name, minimize=minimize, top=1)
-        return [("best", {"trial": it.number, "value": it.value}) for it in leaders if it.number in numbers]
+        leading = self.trials.leading(name, minimize=minimize)
+        return [("best", {"trial": number, "value": value}) for number, value in leading if number in numbers]
