@@ -66,14 +66,24 @@ async def _work(
     """One worker, one trial at a time, until the time is over."""
 
     async def post(path: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        begun = time.perf_counter()
-        answer = await client.post(path, json=body)
-        times.append(1e3 * (time.perf_counter() - begun))
-        met["calls"] += 1
-        if answer.status_code != 200:
-            met["lost" if answer.status_code in (404, 409) else f"status {answer.status_code}"] += 1
-            return None
-        return dict(answer.json())
+        """The answer, however often it takes; None where the lease is lost, or the time is over."""
+        while time.monotonic() < end:
+            begun = time.perf_counter()
+            met["calls"] += 1
+            try:
+                answer = await client.post(path, json=body)
+            except httpx.TransportError:
+                met["no answer"] += 1
+            else:
+                times.append(1e3 * (time.perf_counter() - begun))
+                if answer.status_code == 200:
+                    return dict(answer.json())
+                if answer.status_code in (404, 409):
+                    met["lost"] += 1
+                    return None
+                met[f"status {answer.status_code}"] += 1
+            await asyncio.sleep(random.uniform(0.5, 1.5))
+        return None
 
     await asyncio.sleep(random.random() * epoch_seconds)
     lease: str | None = None
@@ -84,7 +94,6 @@ async def _work(
         if lease is None:
             answer = await post("/v1/leases", {"worker": name, "hold": 1, "study": STUDY})
             if answer is None:
-                await asyncio.sleep(1)
                 continue
             lease, held, epoch, unsent = answer["lease"], (answer["assignments"] or [None])[0], 0, []
         await asyncio.sleep(epoch_seconds * random.uniform(0.5, 1.5))
