@@ -57,7 +57,6 @@ CALLS: dict[str, tuple[str, str, Any, int, str]] = {
     "study with a line break": ("GET", "/v1/studies/loop%0A", None, 404, "name"),
     "study not UTF-8": ("GET", "/v1/studies/%FF", None, 404, "name"),
     "pause nobody": ("POST", "/v1/studies/nobody/pause", None, 404, "nobody"),
-    "resume what is not paused": ("POST", "/v1/studies/loop/resume", None, 409, "running"),
     "delete nobody": ("DELETE", "/v1/studies/nobody", None, 404, "nobody"),
     "patch nobody": ("PATCH", "/v1/studies/nobody", {"labels": {}}, 404, "nobody"),
     "patch the space": ("PATCH", "/v1/studies/loop", {"space": {}}, 422, "unknown field"),

@@ -14,7 +14,10 @@ from starlette.testclient import TestClient
 
 from lrsearch.api.door import Door
 from lrsearch.api.envelope import Envelope
+from lrsearch.api.events import Streams
 from lrsearch.api.keyring import KeyRing
+from lrsearch.api.lanes import Lanes
+from lrsearch.api.metrics import Metrics
 from lrsearch.errors import InvalidInput
 from lrsearch.service import Access, Service
 
@@ -37,7 +40,8 @@ def house(service: Service) -> Ask:
     def make(*, client: tuple[str, int] = ("127.0.0.1", 50000), base: str = "http://127.0.0.1:8000", **given: Any):
         access = Access(**given)
         door = Door(Starlette(routes=routes), keys=KeyRing(service, access), access=access)
-        app = Envelope(door, public_url=access.public_url, prefix=access.prefix)
+        metrics = Metrics(service, Lanes(), Streams())
+        app = Envelope(door, public_url=access.public_url, prefix=access.prefix, metrics=metrics)
         return TestClient(app, base_url=base, client=client)
 
     return make

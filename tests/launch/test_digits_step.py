@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from lrsearch.spec_file import read_study
+from lrsearch.store import Store
 
 Make = Callable[..., Any]
 
 
 def test_digits_step_survives_kills_and_its_best_is_the_best(
-    serving: Make, client: Make, until: Make, database_url: str
+    serving: Make, client: Make, until: Make, store: Store, database_url: str
 ) -> None:
     one = serving(workers=2, LRSEARCH_DATABASE_URL=database_url)
     there = client(one.url)

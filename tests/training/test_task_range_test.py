@@ -55,6 +55,7 @@ def test_least_squares_is_lost_where_its_recursion_says():
     assert cliff / 4 < result.edge < 10 * cliff
 
 
+@pytest.mark.usefixtures("store")
 def test_auto_in_this_process(database_url):
     spec = {"name": "s", "task": "least-squares", "epochs": 2, "space": {"family": "cosine", "initial_lr": "auto"}}
     ran = lrsearch.run(spec | {"budget": {"trials": 2}}, database=database_url)
