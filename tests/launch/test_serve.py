@@ -143,14 +143,24 @@ def test_digits_step_survives_random_kills(serving: Make, client: Make, until: M
     one = serving(workers=2)
     there = client(one.url)
     there.create(read_study("digits-step"))
+    n_killed = 0
     for _ in range(5):
         before = there.study("digits-step").progress.epochs.trained
-        until(lambda before=before: there.study("digits-step").progress.epochs.trained > before + 10)
+
+        def has_come_on(before: int = before) -> bool:
+            study = there.study("digits-step")
+            return study.state == "completed" or study.progress.epochs.trained > before + 10
+
+        until(has_come_on)
+        if there.study("digits-step").state == "completed":
+            break
+        n_killed += 1
         time.sleep(dice.random())
         dice.choice(until(one.workers)).kill()
         time.sleep(3 * dice.random())
         one.end(signal.SIGKILL)
         one = serving(workers=2, port=one.port)
+    assert n_killed >= 2
     until(lambda: there.study("digits-step").state == "completed", 200)
     trials = there.list_trials("digits-step", limit=1000).items
     assert [trial.number for trial in trials] == list(range(32))
