@@ -135,14 +135,19 @@ class Server:
         with psycopg.connect(self._address, autocommit=True) as connection:
             connection.execute(statement.encode())
 
-    def fresh(self) -> Iterator[str]:
-        """The URL of a new empty database, gone afterwards."""
+    def fresh(self, folder: Path | None = None) -> Iterator[str]:
+        """The URL of a new empty database, gone afterwards; what it holds is in ``folder``, which is the server's."""
         name = f"lrsearch_test_{uuid.uuid4().hex}"
-        self.execute(f'CREATE DATABASE "{name}"')
+        place = "pg_default" if folder is None else name
+        if folder is not None:
+            self.execute(f"CREATE TABLESPACE \"{place}\" LOCATION '{folder}'")
+        self.execute(f'CREATE DATABASE "{name}" TABLESPACE "{place}"')
         try:
             yield self.url.replace("/postgres?", f"/{name}?")
         finally:
             self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            if folder is not None:
+                self.execute(f'DROP TABLESPACE "{place}"')
 
 
 @contextmanager

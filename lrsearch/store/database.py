@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError
 
 from ..errors import InvalidInput, Unavailable
@@ -97,9 +98,22 @@ def _sqlite(url: URL) -> Database:
         except sqlite3.Error as error:
             raise meaning(error) or Unavailable(AWAY) from error
 
+    if not alone:
+        event.listen(engine, "handle_error", _open_anew)
     event.listen(engine, "handle_error", translate)
     modes: tuple[Mode, ...] = ("read", "write", "migrate")
     return Database({mode: engine.execution_options(mode=mode) for mode in modes}, alone)
+
+
+def _open_anew(context: ExceptionContext) -> None:
+    """Close every connection: one to a file that could only be read stays so, also once the file may be written.
+
+    SQLite keeps what they share until the last of them is closed, and that one's cursors with it.
+    """
+    if getattr(context.original_exception, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
+        context.is_disconnect = True
+        if context.execution_context is not None:
+            context.execution_context.cursor.close()
 
 
 def _postgres(url: URL) -> Database:

@@ -11,6 +11,10 @@ from ..errors import InvalidInput, LrsearchError, Unavailable
 AWAY = "the database cannot be reached or went away; check LRSEARCH_DATABASE_URL and that it runs, then try again"
 BUSY = "the database is busy: other writers kept it for too long; try again"
 FULL = "the disk of the database is full: nothing was stored; free some space and try again"
+BROKEN = (
+    "the disk of the database answered with an error (a quota, or a file system that went read-only): "
+    "nothing was stored; mend it and try again"
+)
 READ_ONLY = "the database is read-only: nothing was stored; make it writable and try again"
 NOT_MIGRATED = "the database is not at the newest version: run `lrsearch db migrate`"
 DAMAGED = "the database file is damaged or is no SQLite database: restore it from a backup"
@@ -25,7 +29,7 @@ SQLITE: dict[str, str] = {
     "SQLITE_CORRUPT": DAMAGED,
     "SQLITE_NOTADB": DAMAGED,
     "SQLITE_CANTOPEN": AWAY,
-    "SQLITE_IOERR": AWAY,
+    "SQLITE_IOERR": BROKEN,
     "SQLITE_INTERRUPT": AWAY,
     "SQLITE_PROTOCOL": BUSY,
     "SQLITE_NOMEM": AWAY,
@@ -40,10 +44,14 @@ POSTGRES: dict[str, str] = {
     "42703": NOT_MIGRATED,
     "42P01": NOT_MIGRATED,
     "53100": FULL,
+    "58030": BROKEN,
     "55P03": BUSY,
     "57014": BUSY,
 }
 """By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+
+FULL_AT_THE_DOOR = ("No space left on device", "could not write init file")
+"""How Postgres refuses a connection when its disk is full: such refusals have no SQLSTATE."""
 
 
 def translate(context: ExceptionContext) -> None:
@@ -67,6 +75,8 @@ def meaning(error: BaseException) -> LrsearchError | None:
     state = getattr(error, "sqlstate", None)
     if state in POSTGRES:
         return Unavailable(POSTGRES[state])
+    if state is None and any(words in str(error) for words in FULL_AT_THE_DOOR):
+        return Unavailable(FULL)
     return Unavailable(AWAY) if kinds & {"OperationalError", "InterfaceError"} else None
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from lrsearch.client import Client
 from lrsearch.study import Point, Report, ReportRequest, Result
 
 from ..conftest import fresh_database
+from ..postgres import SETTINGS, Missing, Server
 from .invariants import Watch, lines
 
 HERE = Path(__file__).parent
@@ -36,8 +41,8 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
 class Host:
     """A service on a database, at one port however often it is started."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._command = [sys.executable, "-P", str(HERE / "host.py"), url]
+    def __init__(self, url: str, folder: Path, before: Sequence[str] = ()) -> None:
+        self._command = [*before, sys.executable, "-P", str(HERE / "host.py"), url]
         self.errors = folder / f"host-{id(self)}.log"
         self.port = 0
         self.kills = 0
@@ -128,6 +133,54 @@ def first_report(client: Client, lease, **fields):
     return client.report(lease.lease, ReportRequest(hold=0, reports=(report,)))
 
 
+NEW = {"task": "external", "epochs": 2, "space": {"family": "cosine", "initial_lr": 0.1}}
+NEW |= {"objective": {"metric": "loss", "direction": "minimize"}}
+
+
+def refused(url: str, *, fits: int = 0) -> httpx.Response:
+    """A write that is refused for now, with a problem that says so; before it, up to ``fits`` may still be taken."""
+    for _ in range(fits + 1):
+        answer = httpx.post(f"{url}/v1/studies", json=NEW, timeout=30)
+        if answer.status_code != 201:
+            break
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json"), answer.text
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.json()["detail"]
+    return answer
+
+
+def everything_held(watch, there: Client, askers, n: int) -> None:
+    askers.finish()
+    assert there.study("s").progress.trials == {"completed": n}
+    assert {row.attempts for row in watch.check().values()} == {1}, "no lease was reaped because of it"
+    watch.acknowledged(askers.log())
+
+
+def address(url: str) -> str:
+    """A Postgres URL as its driver writes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def cut_off(url: str) -> None:
+    """Cut off every connection to a database."""
+    statement = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
+    )
+    with psycopg.connect(address(url), autocommit=True) as connection:
+        connection.execute(f"{statement} current_database()".encode())
+
+
+@pytest.fixture(scope="module")
+def server():
+    try:
+        with Server({**SETTINGS, "autovacuum": "off"}) as started:  # it would write where a test wants no room
+            yield started
+    except Missing as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}; this must not be skipped here")
+        pytest.skip(str(reason))
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database of this test's own, empty."""
@@ -142,11 +195,11 @@ def askers(tmp_path: Path) -> Iterator[Askers]:
 
 
 @pytest.fixture
-def hosts(database_url: str, tmp_path: Path) -> Iterator[Callable[[], Host]]:
+def hosts(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Host]]:
     started: list[Host] = []
 
-    def start() -> Host:
-        started.append(Host(database_url, tmp_path))
+    def start(before: Sequence[str] = ()) -> Host:
+        started.append(Host(database_url, tmp_path, before))
         return started[-1]
 
     yield start
@@ -179,7 +232,7 @@ def external() -> Callable[..., dict[str, Any]]:
     """``external(n)``: a study of a loop's own with a grid of n cells, five epochs each."""
 
     def make(n: int, **fields: Any) -> dict[str, Any]:
-        space = {"family": "cosine", "initial_lr": [round(0.1 / (k + 1), 6) for k in range(n)]}
+        space = {"family": "cosine", "initial_lr": [0.1 / (k + 1) for k in range(n)]}
         spec = {"name": "s", "task": "external", "epochs": 5, "space": space, "sampler": "grid"}
         return spec | {"objective": {"metric": "loss", "direction": "minimize"}} | fields
 

@@ -6,6 +6,7 @@ from sqlalchemy import make_url, text
 
 from lrsearch.errors import InvalidInput, NotFound, Unavailable
 from lrsearch.store import Store
+from lrsearch.store.failures import meaning
 
 
 def plain(url: str) -> str:
@@ -153,3 +154,9 @@ def test_text_and_numbers_that_no_column_takes(store, study, trial):
 def test_a_study_named_by_nul_does_not_exist(store):
     with pytest.raises((NotFound, InvalidInput)), store.transaction(write=False) as tx:
         tx.studies.get("a\0b")
+
+
+def test_a_full_disk_is_named_also_where_postgres_lets_nobody_in():
+    refusal = psycopg.OperationalError("connection failed: FATAL:  could not write init file")
+    assert "is full" in str(meaning(refusal))
+    assert "cannot be reached" in str(meaning(psycopg.OperationalError("connection refused")))
