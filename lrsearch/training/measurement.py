@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..schedules import FloatArray
-from .program import OutOfMemory, Program
+from .program import LIVE_PROGRAMS, OutOfMemory, Program
 from .tape.taped import LONGEST_SECONDS, ORDINARY
 from .torch_lane import POSITION
 
@@ -38,8 +38,6 @@ SAME = 1.1
 leave fewer cohorts side by side, each of which pays for its own calls."""
 MEMORY_SHARE = 0.5
 """Of the free memory, what programs may be planned to use."""
-PROGRAMS = 4
-"""Programs full of lanes that a trainer has under way at most, each with its states and what its update computes."""
 PROBED = ((2, 1), (5, 4))
 """Numbers of lanes, and the place among them, whose bits are compared with those of a lane among many."""
 RATE = 1e-3
@@ -179,7 +177,7 @@ def _fits(company: Making, n_lanes: int, held: float, where: torch.device) -> bo
     ``held``: bytes a lane by which fewer lanes raised the peak, as far as that tells: it may have been higher before.
     """
     state = sum(array.nbytes for array in company().save(0).values())
-    return PROGRAMS * max(state, held) * n_lanes <= MEMORY_SHARE * _free_bytes(where)
+    return LIVE_PROGRAMS * max(state, held) * n_lanes <= MEMORY_SHARE * _free_bytes(where)
 
 
 def _peak_bytes(where: torch.device) -> int:

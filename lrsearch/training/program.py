@@ -26,6 +26,8 @@ OPTIMIZER = "optimizer."
 
 MODEL = "model."
 """How the names of a model's weights and buffers begin in a state."""
+LIVE_PROGRAMS = 4
+"""Programs full of lanes that a trainer has under way at most, each with its states and what its update computes."""
 DIVERGENCE_FACTOR = 1e6
 """A training whose loss exceeds this many times max(1, its first loss) has diverged."""
 

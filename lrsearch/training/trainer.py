@@ -18,12 +18,11 @@ from .heap import give_back
 from .held import Held
 from .phase import Phase
 from .prefixes import Prefix, PrefixStore
+from .program import LIVE_PROGRAMS
 from .run import Run
 from .task_range_test import sweep_task
 from .waiting import Waiting
 
-LIVE_PROGRAMS = 4
-"""Runs under way at most, in programs full of lanes; the others wait."""
 KNOWN = 256
 """Assignments that a trainer would hold at least, begun or not: the more it knows, the more it can share."""
 TIDY_SECONDS = 20.0
