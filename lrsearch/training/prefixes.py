@@ -93,16 +93,20 @@ class PrefixStore:
             self._shelf.drop(key)
             return None
 
-    def longest(self, keys: Sequence[str]) -> tuple[int, Prefix] | None:
+    def longest(self, keys: Sequence[str], *, just_stored: bool = False) -> tuple[int, Prefix] | None:
         """The longest stored prefix of a trajectory.
 
         Args:
             keys: the trajectory's keys after 0, 1, 2, ... epochs.
+            just_stored: whether all of it may have been stored a moment ago, by a process whose newest entries this
+                one has not listed yet.
 
         Returns:
             How many epochs it has, >= 1, and the prefix; None where nothing is stored.
         """
         n_epochs = len(keys)
+        if just_stored and (prefix := self.load(keys[-1])) is not None and len(prefix.records) == n_epochs - 1:
+            return n_epochs - 1, prefix
         while n_epochs := self._shelf.last(keys, n_epochs):
             prefix = self.load(keys[n_epochs])
             if prefix is not None and len(prefix.records) == n_epochs:

@@ -121,15 +121,17 @@ class Run:
 
     def stored(self, prefixes: PrefixStore) -> tuple[int, Prefix] | None:
         """The longest stored prefix that is known to be this run's: how many epochs it has, and the prefix."""
-        if self.schedule.METRIC_DRIVEN and (trail := prefixes.longest(self._trail(self.until))) is not None:
-            self.foresee(trail[1].records, self.keys)
-        found = prefixes.longest(self.keys)
+        ended = self.is_test  # the trial has, whoever trained it
+        trail = self._trail(self.until) if self.schedule.METRIC_DRIVEN else []
+        if trail and (measured := prefixes.longest(trail, just_stored=ended)) is not None:
+            self.foresee(measured[1].records, self.keys)
+        found = prefixes.longest(self.keys, just_stored=ended)
         while found is not None:
             n_keys = len(self.keys)
             self.foresee(found[1].records, self.keys)
             if len(self.keys) == n_keys:
                 break
-            found = prefixes.longest(self.keys)
+            found = prefixes.longest(self.keys, just_stored=ended)
         return found
 
     def leave_trail(self, prefixes: PrefixStore) -> None:

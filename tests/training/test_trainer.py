@@ -120,6 +120,19 @@ def test_a_test_measures_the_stored_end_state(bench, assign):
     assert [p.metrics for p in retrained] == [p.metrics for p in tested]
 
 
+@pytest.mark.parametrize(
+    "schedule", [COSINE, {"family": "plateau", "initial_lr": 0.02, "patience": 1, "decay_rate": 0.5, "epochs": 3}]
+)
+def test_a_test_finds_an_end_that_another_process_has_just_stored(bench, assign, tmp_path, schedule, monkeypatch):
+    monkeypatch.setattr("lrsearch.training.shelf.SOONEST_SECONDS", 3600.0)
+    constant = {"family": "constant", "initial_lr": 0.1, "epochs": 1}
+    other = bench(PrefixStore(tmp_path))
+    other.train(assign(schedule=constant))  # the folder is listed
+    bench(PrefixStore(tmp_path)).train(assign("digits-mlp", schedule))
+    _, tested = other.train(assign("digits-mlp", schedule, purpose="test"))
+    assert [(p.epoch, p.shared) for p in tested] == [(3, True)]
+
+
 def test_divergence_is_a_result_and_is_remembered(bench, assign):
     trainer = bench()
     wild = {"family": "constant", "initial_lr": 1e6, "epochs": 3}
