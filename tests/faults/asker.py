@@ -1,14 +1,11 @@
-"""A worker as a process: asks, reports computed points, and writes down what was acknowledged.
-
-``python asker.py SERVER STUDY LOG NAME SECONDS_AN_EPOCH``. It ends with its study.
-"""
+"""A worker as a process: asks, reports computed points, writes down what was acknowledged, and ends with its study."""
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from lrsearch.client import Client
@@ -48,9 +45,10 @@ def train(client: Client, lease: str, its: Assignment, log: TextIO, seconds: flo
             log.write(json.dumps({"study": its.study, "trial": its.trial, "attempt": its.attempt} | entry) + "\n")
 
 
-def main(server: str, study: str, path: str, name: str, seconds: float) -> None:
+def main(server: str, study: str, path: Path, name: str, seconds: float) -> None:
+    """Train trials of ``study``, ``seconds`` an epoch; the log at ``path`` is one of JSON lines."""
     client = Client(server, patience=0)
-    with open(path, "a", buffering=1) as log:
+    with path.open("a", buffering=1) as log:
         while True:
             lease = insist(client.lease, LeaseRequest(worker=name, hold=1, study=study, tasks=()))
             if lease.study_state in ENDED:
@@ -62,7 +60,3 @@ def main(server: str, study: str, path: str, name: str, seconds: float) -> None:
                 log.write(json.dumps({"lost": str(error)}) + "\n")
             if not lease.assignments:
                 time.sleep(0.1)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:5], float(sys.argv[5]))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +21,10 @@ from lrsearch.study import Point, Report, ReportRequest, Result
 
 from ..conftest import fresh_database
 from ..postgres import SETTINGS, Missing, Server
+from . import asker, host
 from .invariants import Watch, lines
+from .nursery import CONTEXT, Child
 
-HERE = Path(__file__).parent
 LEASE_SECONDS = 2.0
 
 
@@ -39,31 +38,28 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 class Host:
-    """A service on a database, at one port however often it is started."""
+    """A service on a database, at one port however often it is started. Files that are read-only are so for it, too."""
 
-    def __init__(self, url: str, folder: Path, before: Sequence[str] = ()) -> None:
-        self._command = [*before, sys.executable, "-P", str(HERE / "host.py"), url]
+    def __init__(self, url: str, folder: Path) -> None:
+        self._database = url
         self.errors = folder / f"host-{id(self)}.log"
         self.port = 0
         self.kills = 0
         self.start()
 
     def start(self) -> None:
-        with self.errors.open("ab") as errors:
-            command = [*self._command, str(self.port), str(LEASE_SECONDS)]
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-        assert self.process.stdout is not None
-        found = re.match(r"Listening on http://\S+:(\d+)", self.process.stdout.readline())
+        self._hear, say = CONTEXT.Pipe(duplex=False)
+        with say:
+            self.process = Child(host.main, self._database, self.port, LEASE_SECONDS, say, errors=self.errors)
+        found = re.match(r"Listening on http://\S+:(\d+)", self._hear.recv())
         assert found, self.errors.read_text()
         self.port = int(found[1])
         self.url = f"http://127.0.0.1:{self.port}"
 
     def end(self, number: int = signal.SIGKILL) -> int:
         """Send a signal and wait for the end; the exit code."""
-        self.process.send_signal(number)
-        code = self.process.wait(30)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        code = self.process.end(number)
+        self._hear.close()
         return code
 
     def restart(self) -> None:
@@ -73,8 +69,7 @@ class Host:
         self.start()
 
     def close(self) -> None:
-        if self.process.poll() is None:
-            self.end()
+        self.end()
         told = self.errors.read_text()
         assert "Traceback" not in told, told
 
@@ -84,22 +79,20 @@ class Askers:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._all: list[subprocess.Popen[bytes]] = []
+        self._all: list[Child] = []
         self._guard = threading.Lock()
         self.kills = 0
 
-    def start(self, server: str, study: str = "s", seconds: float = 0.02) -> subprocess.Popen[bytes]:
+    def start(self, server: str, study: str = "s", seconds: float = 0.02) -> Child:
         name = f"asker-{len(self._all)}"
-        arguments = [server, study, str(self._folder / f"{name}.jsonl"), name, str(seconds)]
-        self._all.append(subprocess.Popen([sys.executable, "-P", str(HERE / "asker.py"), *arguments]))
+        self._all.append(Child(asker.main, server, study, self._folder / f"{name}.jsonl", name, seconds))
         return self._all[-1]
 
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
+    def kill(self, process: Child) -> None:
         """Kill one, unless it is dead."""
         with self._guard:
             if process.poll() is None:
-                process.kill()
-                process.wait()
+                process.end()
                 self.kills += 1
 
     def log(self) -> list[dict[str, Any]]:
@@ -119,9 +112,7 @@ class Askers:
 
     def close(self) -> None:
         for process in self._all:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            process.end()
 
 
 def first_report(client: Client, lease, **fields):
@@ -195,16 +186,16 @@ def askers(tmp_path: Path) -> Iterator[Askers]:
 
 
 @pytest.fixture
-def hosts(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Host]]:
+def hosts(database_url: str, tmp_path: Path) -> Iterator[Callable[[], Host]]:
     started: list[Host] = []
 
-    def start(before: Sequence[str] = ()) -> Host:
-        started.append(Host(database_url, tmp_path, before))
+    def start() -> Host:
+        started.append(Host(database_url, tmp_path))
         return started[-1]
 
     yield start
-    for host in started:
-        host.close()
+    for one in started:
+        one.close()
 
 
 @pytest.fixture

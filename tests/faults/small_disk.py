@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -21,15 +20,9 @@ class Unmountable(Exception):
 class SmallDisk:
     """A tmpfs, mounted from the beginning of a ``with`` block to its end.
 
-    Args:
-        owner: the user and group to whom it belongs; None = this process's.
-
     Attributes:
         folder: where it is.
     """
-
-    def __init__(self, owner: tuple[int, int] | None = None) -> None:
-        self._owner = owner
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="lrsearch-disk-", dir="/tmp"))
@@ -41,8 +34,6 @@ class SmallDisk:
         if mounted.returncode != 0:
             self.folder.rmdir()
             raise Unmountable(f"a small disk needs the right to mount a tmpfs: {mounted.stderr.strip()}")
-        if self._owner is not None:
-            os.chown(self.folder, *self._owner)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -25,9 +24,8 @@ FITS = 40
 
 @pytest.fixture
 def small_disk() -> Iterator[SmallDisk]:
-    owner = user()
     try:
-        with SmallDisk((int(str(owner["user"])), int(str(owner["group"]))) if owner else None) as disk:
+        with SmallDisk() as disk:
             yield disk
     except Unmountable as reason:
         pytest.skip(str(reason))
@@ -38,6 +36,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     """A file or a database on Postgres, on a small disk where the test asks for one."""
     disk = request.getfixturevalue("small_disk").folder if "small_disk" in request.fixturenames else None
     if request.param == "postgres":
+        if disk is not None and (owner := user()):
+            os.chown(disk, int(str(owner["user"])), int(str(owner["group"])))
         yield from request.getfixturevalue("server").fresh(disk)
     else:
         yield f"sqlite:///{disk or tmp_path}/studies.db"
@@ -108,20 +108,10 @@ def test_a_file_that_may_not_grow(hosts, askers, clients, watch, external, datab
     assert watch.query("PRAGMA integrity_check") == [("ok",)]
 
 
-def kept_by_permissions() -> tuple[str, ...]:
-    """What to put before a command so that it may write only to what is writable: root may write to everything."""
-    if os.getuid() != 0:
-        return ()
-    if shutil.which("setpriv") is None:
-        pytest.skip("root may write to read-only files, and there is no setpriv to take that right away")
-    return ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-all")
-
-
 @pytest.mark.parametrize("n", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_read_only_database(request, hosts, askers, clients, watch, external, database_url, n):
-    url = make_url(database_url)
+    host, url = hosts(), make_url(database_url)
     if url.get_backend_name() == "sqlite":
-        host = hosts(kept_by_permissions())
         files = Path(str(url.database))
 
         def allow(writing: bool) -> None:
@@ -131,7 +121,7 @@ def test_a_read_only_database(request, hosts, askers, clients, watch, external, 
             if not writing:
                 host.restart()  # what is open already may be written to
     else:
-        host, server = hosts(), request.getfixturevalue("server")
+        server = request.getfixturevalue("server")
 
         def allow(writing: bool) -> None:
             how = "off" if writing else "on"
