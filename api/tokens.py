@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
+from pydantic import AwareDatetime
 
 from lrsearch.study import AuditEntry, NewToken, Page, Token, TokenRequest
 
@@ -61,17 +62,21 @@ def revoke_token(service: TheService, token: TokenId, connection: Request) -> No
 
 @router.get("/audit", openapi_extra=needs("admin"), summary="Who changed what, newest first", responses=described())
 def list_audit(
+    *,
     service: TheService,
     name: Annotated[str | None, Query(max_length=100, description="Only by tokens of this name.")] = None,
     resource: Annotated[
         str | None,
         Query(max_length=200, description="Only this and what is below it.", examples=["studies/digits-step"]),
     ] = None,
+    since: Annotated[
+        AwareDatetime | None, Query(description="Only from this moment on.", examples=["2027-01-31T00:00:00Z"])
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[AuditEntry]:
     """Give one page of changes: when, by whose token, which verb, on what, in which request."""
-    return service.audit(name=name, resource=resource, limit=limit, cursor=cursor)
+    return service.audit(name=name, resource=resource, since=since, limit=limit, cursor=cursor)
 
 
 def _keys(connection: Request) -> KeyRing:

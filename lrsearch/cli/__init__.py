@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from . import (
+    audit,
     best,
     catalog,
     checkpoint,
@@ -59,6 +60,7 @@ app.command("compare")(compare.compare)
 app.command("range-test")(range_test.range_test)
 app.command("catalog")(catalog.catalog)
 app.add_typer(token.app, name="token")
+app.command("audit")(audit.audit)
 app.add_typer(database.app, name="db")
 
 __all__ = ["app"]

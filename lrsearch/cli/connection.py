@@ -88,6 +88,19 @@ def connected(server: str | None, token: str | None, database: str | None) -> It
         yield Local(service)
 
 
+@contextmanager
+def administered(server: str | None, token: str | None, database: str | None) -> Iterator[Client | Service]:
+    """The service that was named; else the database: whoever may write there needs no token."""
+    if server is not None:
+        with client(server, token) as verbs:
+            yield verbs
+        return
+    from ..in_process import opened
+
+    with opened(database) as service:
+        yield service
+
+
 def _answers(token: str | None) -> bool:
     with client(None, token, patience=0.0) as verbs:
         try:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InvalidInput
 from .answers import print_json, print_table
-from .connection import client
+from .connection import administered
+from .moments import in_minutes, moment
 from .options import Database, Json, Server, Token
 
 if TYPE_CHECKING:
-    from ..client import Client
-    from ..service import Service
     from ..study import Token as Known
-
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-LENGTH = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
 
 app = typer.Typer(
     help="Who may call the service. With --server (and a token with the scope admin) over HTTP, else beside its "
@@ -54,9 +46,9 @@ def create(
     """Make a token and print it, this once: it is stored nowhere."""
     from ..study import TokenRequest
 
-    ends = None if expires is None else moment(expires)
+    ends = None if expires is None else moment(expires, "--expires")
     request = TokenRequest.read({"name": name, "scopes": tuple(scopes), "expires_at": ends})
-    with _keeper(server, token, database) as verbs:
+    with administered(server, token, database) as verbs:
         made = verbs.create_token(request)
     if as_json:
         print_json(made)
@@ -70,7 +62,7 @@ def create(
 def list_(*, server: Server = None, token: Token = None, database: Database = None, as_json: Json = False) -> None:
     """List tokens, newest first, without their secrets."""
     found: list[Known] = []
-    with _keeper(server, token, database) as verbs:
+    with administered(server, token, database) as verbs:
         cursor = None
         while True:
             page = verbs.tokens(limit=1000, cursor=cursor)
@@ -92,9 +84,9 @@ def list_(*, server: Server = None, token: Token = None, database: Database = No
                 it.name,
                 " ".join(it.scopes),
                 state,
-                _day(it.created_at),
-                _day(it.expires_at),
-                _day(it.last_used_at),
+                in_minutes(it.created_at),
+                in_minutes(it.expires_at),
+                in_minutes(it.last_used_at),
             )
         )
     columns = ("id", "name", "scopes", "state", "created", "expires", "last used")
@@ -110,41 +102,6 @@ def revoke(
     database: Database = None,
 ) -> None:
     """End a token: within five seconds nobody is let in with it."""
-    with _keeper(server, token, database) as verbs:
+    with administered(server, token, database) as verbs:
         verbs.revoke_token(token_id)
     print(f"Token {token_id} is revoked.")
-
-
-def moment(text: str) -> datetime:
-    """``30d`` from now, or a moment as ISO 8601 has it; without a time zone it is in UTC.
-
-    Raises:
-        InvalidInput: it is neither, or too far away.
-    """
-    try:
-        if (length := LENGTH.fullmatch(text)) is not None:
-            return datetime.now(UTC) + timedelta(**{UNITS[length[2]]: int(length[1])})
-        found = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise InvalidInput(
-            f"--expires is a length like 30d, 12h, 4w, or a moment like 2027-01-31T00:00:00Z (got {text!r:.50})",
-            field="--expires",
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-@contextmanager
-def _keeper(server: str | None, token: str | None, database: str | None) -> Iterator[Client | Service]:
-    """The service that was named; else the database: whoever may write there needs no token."""
-    if server is not None:
-        with client(server, token) as verbs:
-            yield verbs
-        return
-    from ..in_process import opened
-
-    with opened(database) as service:
-        yield service
-
-
-def _day(at: datetime | None) -> str | None:
-    return None if at is None else f"{at:%Y-%m-%d %H:%M}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -38,8 +39,15 @@ class Tokens:
         self._transport.send("DELETE", f"/v1/tokens/{quote(token_id, safe='')}")
 
     def audit(
-        self, *, name: str | None = None, resource: str | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        name: str | None = None,
+        resource: str | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> Page[AuditEntry]:
-        """Who changed what, newest first; by a caller's name, or of a resource and what is below it."""
-        query = {"name": name, "resource": resource, "limit": limit, "cursor": cursor}
+        """Who changed what, newest first; by a caller's name, of a resource and what is below it, from a moment on."""
+        begun = None if since is None else since.isoformat()
+        query = {"name": name, "resource": resource, "since": begun, "limit": limit, "cursor": cursor}
         return self._transport.read(Page[AuditEntry], self._transport.send("GET", "/v1/audit", query=query))

@@ -68,11 +68,17 @@ class Tokens(Ground):
                 self._audit(tx, "revoke", f"tokens/{token_id}")
 
     def audit(
-        self, *, name: str | None = None, resource: str | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        name: str | None = None,
+        resource: str | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> Page[AuditEntry]:
-        """Who changed what, newest first; by a caller's name, or of a resource and what is below it."""
+        """Who changed what, newest first; by a caller's name, of a resource and what is below it, from a moment on."""
         with self.store.transaction(write=False) as tx:
-            return tx.audit.page(name=name, resource=resource, limit=limit, cursor=cursor)
+            return tx.audit.page(name=name, resource=resource, since=since, limit=limit, cursor=cursor)
 
     def token_of(self, text: str) -> Token | None:
         """The token that this is; None where it is none, or has ended. Compared in constant time."""

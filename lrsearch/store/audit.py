@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select
@@ -22,7 +22,13 @@ class Audit(Noun):
         self._connection.execute(insert(AUDIT), entry.model_dump())
 
     def page(
-        self, *, name: str | None = None, resource: str | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        name: str | None = None,
+        resource: str | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> Page[AuditEntry]:
         """Rows, newest first; ``resource`` also finds what lies below it.
 
@@ -35,6 +41,8 @@ class Audit(Noun):
         if resource is not None:
             below = AUDIT.c.resource.startswith(f"{resource}/", autoescape=True)
             statement = statement.where((AUDIT.c.resource == resource) | below)
+        if since is not None:
+            statement = statement.where(AUDIT.c.at >= since)
         if cursor is not None:
             (after,) = cursors.read("audit", cursor, (int,))
             statement = statement.where(AUDIT.c.number < after)

@@ -156,6 +156,8 @@ CALLS: dict[str, tuple[str, str, Any, int, str]] = {
     "tokens from nowhere": ("GET", "/v1/tokens?cursor=x", None, 422, "cursor"),
     "audit from nowhere": ("GET", "/v1/audit?cursor=x", None, 422, "cursor"),
     "audit of too long a name": ("GET", "/v1/audit?name=" + "a" * 101, None, 422, "name"),
+    "audit since a day with no zone": ("GET", "/v1/audit?since=2027-01-31T00:00:00", None, 422, "since"),
+    "audit since soon": ("GET", "/v1/audit?since=soon", None, 422, "since"),
     "audit of a NUL": ("GET", "/v1/audit?resource=%00", None, 422, "control"),
     "write the audit": ("POST", "/v1/audit", {}, 405, "not a call"),
     "erase the audit": ("DELETE", "/v1/audit", None, 405, "not a call"),
