@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -29,6 +30,7 @@ _HEADERS = {
 }
 
 
+STOPPED = "the service was stopped before this was answered; it may have been done: call again once it is back"
 _ENCRYPTED = {"Strict-Transport-Security": "max-age=31536000"}
 
 
@@ -76,6 +78,10 @@ class Envelope:
             await self.app(scope, receive, send_sealed)
         except ClientDisconnect:
             log.info("%s %s: the client left (request %s)", scope["method"], scope["path"][:200], request_id)
+        except asyncio.CancelledError:  # the server stops, and has no more time for this one
+            if not started:
+                answer = problem(request_id, HTTPStatus.SERVICE_UNAVAILABLE, STOPPED)
+                await answer(scope, receive, send_sealed)
         except Exception:
             log.exception("%s %s failed (request %s)", scope["method"], scope["path"][:200], request_id)
             if started:

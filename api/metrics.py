@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
@@ -37,6 +44,7 @@ class Metrics:
     """
 
     def __init__(self, service: Service, lanes: Lanes, streams: Streams) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second sample for every counter and histogram, which nobody asks for
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "lrsearch_requests", "Requests answered.", ("method", "route", "status"), registry=self._registry

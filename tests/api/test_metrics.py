@@ -50,6 +50,7 @@ def test_requests_are_counted_by_route(http: Any, external: dict[str, Any]) -> N
     assert found["lrsearch_request_seconds_count", "GET", "/v1/studies/{name}"] == 2
     assert not any("secret" in part or "where" in part for key in found for part in key)
     assert found["lrsearch_requests_in_flight", "rest"] == 1  # this very one
+    assert not any(name.endswith("_created") for name, *_ in found)
 
 
 def test_the_database_is_told_of_as_it_is(http: Any, external: dict[str, Any], train: Any) -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+
+from lrsearch.launch import Listener, listener
+from lrsearch.service import Service
+from lrsearch.store import Store
 
 Make = Callable[..., Any]
 
@@ -62,3 +71,32 @@ def test_what_is_in_flight_is_answered(serving: Make, client: Make, slow_study: 
         cut_off
     )
     assert sum(cut_off.values()) <= 6
+
+
+def test_what_there_is_no_time_for_is_told_so(
+    tmp_path: Path,
+    slow_study: dict[str, Any],
+    until: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """More writers than threads, and a database that somebody keeps: in words, with no traceback."""
+    monkeypatch.setattr(listener, "FINISH_SECONDS", 0.3)
+    store = Store(f"sqlite:///{tmp_path / 'studies.db'}")
+    store.migrate()
+    here = Listener(Service(store), port=0)
+    here.start()
+    with httpx.Client(base_url=here.url, timeout=30) as http, ThreadPoolExecutor(24) as pool:
+        assert http.post("/v1/studies", json=slow_study).status_code == 201
+        with closing(sqlite3.connect(tmp_path / "studies.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            asked = [pool.submit(httpx.post, f"{here.url}/v1/studies/slow/pause", timeout=30) for _ in range(24)]
+            until(lambda: 'in_flight{lane="rest"} 25.0' in http.get("/metrics").text, 20)
+            here.stop()
+        answers = [call.result() for call in asked]
+    store.close()
+    assert {answer.status_code for answer in answers} == {503}
+    assert "call again" in answers[0].json()["detail"]
+    assert {answer.headers["retry-after"] for answer in answers} == {"5"}
+    assert not any(record.exc_info for record in caplog.records)
+    assert "Traceback" not in caplog.text
