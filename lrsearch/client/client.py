@@ -71,7 +71,7 @@ class Client(Tokens):
         patience: seconds to go on trying while the server is away, >= 0; then Unavailable.
 
     Raises:
-        InvalidInput: ``server`` is no http(s) address.
+        InvalidInput: ``server`` is no http(s) address, or ``SSL_CERT_FILE`` names no file of certificates.
     """
 
     def __init__(

@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from ..errors import Conflict, Fault, InvalidInput, LrsearchError, NotAllowed, NotFound, Unavailable
 from ..frozen import NEWER
+from .trust import distrust, trusted
 
 FIRST_DELAY = 0.1
 MAX_DELAY = 2.0
@@ -50,6 +51,7 @@ class Transport:
             base_url=self.server,
             timeout=timeout,
             headers={"Authorization": f"Bearer {token}"} if token else {},
+            verify=trusted() if url.scheme == "https" else True,
             trust_env=not _is_loopback(url.hostname),  # a proxy cannot reach this machine's own addresses
         )
 
@@ -113,6 +115,11 @@ class Transport:
         except httpx.TimeoutException:
             return Unavailable(f"{self.server} did not answer in time; is it overloaded? Try again later"), 0.0
         except httpx.TransportError as error:
+            if (why := distrust(error)) is not None:
+                return Unavailable(
+                    f"the certificate of {self.server} is not trusted ({why}): let SSL_CERT_FILE name a file with its "
+                    "authority's certificate"
+                ), 0.0
             return Unavailable(
                 f"no answer from {self.server} ({error or type(error).__name__}): is the service running there? "
                 "Start it with `lrsearch serve`, or give its address with --server or LRSEARCH_SERVER"

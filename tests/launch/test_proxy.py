@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
+
+from lrsearch.client import Client
+from lrsearch.errors import InvalidInput, Unavailable
 
 from .. import nginx
 
@@ -50,7 +55,7 @@ def behind(
 
 
 def test_behind_a_proxy_nobody_gets_in_without_a_token_and_links_and_events_work(
-    behind: tuple[httpx.Client, str],
+    behind: tuple[httpx.Client, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, inside = behind
     document = client.get("/openapi.json", headers=BEARER).json()
@@ -84,6 +89,64 @@ def test_behind_a_proxy_nobody_gets_in_without_a_token_and_links_and_events_work
         assert any(line.startswith("data:") for line in _until_blank(lines))
         assert client.post("/v1/studies/loop/cancel", headers=BEARER).status_code == 200
         assert any('"cancelled"' in line for line in lines)  # it came at once: the study's end ends the stream
+
+    server = str(client.base_url).rstrip("/")
+    with Client(server, "s3cret", patience=0) as stranger, pytest.raises(Unavailable) as refused:
+        stranger.studies()
+    assert "is not trusted" in str(refused.value)
+    assert "SSL_CERT_FILE" in str(refused.value)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    with pytest.raises(InvalidInput, match=r"SSL_CERT_FILE .*none\.pem.*No such file"):
+        Client(server)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    with Client(server, "s3cret") as trusting:
+        trusting.create(EXTERNAL | {"name": "own"})
+        for trial in trusting.trials("own", spool=tmp_path / "spool"):
+            with trial:
+                for epoch in range(trial.epochs):
+                    trial.report(val_loss=trial.schedule.initial_lr / (epoch + 1))
+        assert trusting.best("own").value == pytest.approx(0.1 / 3)
+        assert {event.KIND for event in trusting.events("own")} >= {"study", "trials", "best"}
+        assert len(trusting.workers()) == 1
+
+
+SMALL = """
+name: small
+task: least-squares
+epochs: 4
+sampler: random
+space: {family: step, initial_lr: {low: 1e-3, high: 0.3, log: true}}
+budget: {trials: 3}
+"""
+
+
+@pytest.mark.slow  # processes of their own
+@pytest.mark.parametrize("behind", ["strips the path"], indirect=True)
+def test_workers_and_who_follows_go_through_it(
+    behind: tuple[httpx.Client, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRSEARCH_SERVER", str(behind[0].base_url).rstrip("/"))
+    monkeypatch.setenv("LRSEARCH_TOKEN", "s3cret")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    (tmp_path / "small.yaml").write_text(SMALL)
+    command = [sys.executable, "-P", "-m", "lrsearch.cli"]
+
+    def told(*arguments: str) -> str:
+        run = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=120)
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    with (tmp_path / "worker.err").open("w") as errors:
+        worker = subprocess.Popen([*command, "worker"], stderr=errors, stdout=errors)
+        try:
+            assert "trials: 3 completed" in told("submit", str(tmp_path / "small.yaml"), "--follow")
+            assert "small: completed" in told("status", "small", "--follow")
+            worker.terminate()
+            assert worker.wait(30) == 0
+        finally:
+            worker.kill()
+            worker.wait()
+    assert "s3cret" not in (tmp_path / "worker.err").read_text()
 
 
 def _until_blank(lines: Iterator[str]) -> list[str]:
