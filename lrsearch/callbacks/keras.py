@@ -35,6 +35,9 @@ class Keras(keras.callbacks.Callback):
     them. Keras's metrics keep their names where they begin with ``val_``; the others get ``train_`` before: ``loss``
     is ``train_loss``. Works on every backend of Keras, for every family, metric-driven ones too.
 
+    Several processes train a trial together on JAX alone (``keras.distribution``), where all of them asked for it
+    together: give ``trials`` their ``rank``, ``world`` and ``broadcast``.
+
     Args:
         trial: what ``Client.trials`` or ``lrsearch.run`` hands out.
         updates_per_epoch: optimiser updates an epoch; needed only where Keras cannot count the batches beforehand.
@@ -42,7 +45,8 @@ class Keras(keras.callbacks.Callback):
     Raises:
         InvalidInput: here, where the schedule controls more than one rate for all parameters; from ``fit``, where the
             model was compiled with a schedule of its own or ``steps_per_execution`` above 1, where ``fit`` ends before
-            the trial does or begins elsewhere, or where an epoch has other updates than the trial.
+            the trial does or begins elsewhere, where an epoch has other updates than the trial, or where other
+            processes train than share the trial.
     """
 
     def __init__(self, trial: LiveTrial, *, updates_per_epoch: int | None = None) -> None:
@@ -53,6 +57,7 @@ class Keras(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Look whether this training can be the trial's."""
+        self._progress.require_processes(_n_processes())
         self._progress.require_epochs(self.params["epochs"], "fit(..., epochs=trial.epochs)")
         if self.model.steps_per_execution != 1:
             raise InvalidInput(
@@ -97,3 +102,12 @@ class Keras(keras.callbacks.Callback):
     def _optimizer(self) -> Any:
         optimizer = self.model.optimizer
         return getattr(optimizer, "inner_optimizer", optimizer)  # a LossScaleOptimizer's
+
+
+def _n_processes() -> int:
+    """How many processes ``fit`` trains one model in."""
+    if keras.backend.backend() != "jax":
+        return 1
+    import jax
+
+    return int(jax.process_count())

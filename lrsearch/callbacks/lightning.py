@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import lightning
 
 from ..errors import InvalidInput
-from .parameter_groups import require_groups, require_one_process, set_rates
+from .parameter_groups import require_groups, set_rates
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -28,15 +28,19 @@ class Lightning(lightning.Callback):
 
     Parameter groups with a schedule of their own (``groups``) are found by their ``"name"`` in the optimiser.
 
+    Several processes train a trial together where all of them asked for it together: start them with torchrun, and call
+    ``torch.distributed.init_process_group()`` before the loop over trials. What rank 0 logs counts, so log with
+    ``sync_dist=True``.
+
     Args:
         trial: what ``Client.trials`` or ``lrsearch.run`` hands out.
         updates_per_epoch: optimiser updates an epoch; needed only where Lightning cannot count the batches beforehand.
 
     Raises:
         InvalidInput: here, where the schedule controls more than rates; from ``fit``, where the
-            module has several optimisers or a scheduler of its own, parameter groups of different rates, or several
-            processes; where ``fit`` ends before the trial does or begins elsewhere; or where an epoch has other
-            updates than the trial.
+            module has several optimisers or a scheduler of its own, or parameter groups of different rates; where other
+            processes train than share the trial; where ``fit`` ends before the trial does or begins elsewhere; or where
+            an epoch has other updates than the trial.
     """
 
     def __init__(self, trial: LiveTrial, *, updates_per_epoch: int | None = None) -> None:
@@ -45,7 +49,7 @@ class Lightning(lightning.Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Look whether this training can be the trial's."""
-        require_one_process(trainer.world_size)
+        self._progress.require_processes(trainer.world_size)
         if len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs:
             raise InvalidInput(
                 "the callback sets the rate of one optimiser, so `configure_optimizers` returns that and no scheduler",

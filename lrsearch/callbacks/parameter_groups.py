@@ -39,13 +39,3 @@ def set_rates(optimizer: Any, rates: Mapping[str | None, float]) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
-
-
-def require_one_process(n_processes: int) -> None:
-    """Raise InvalidInput where several processes train together: each has a callback of its own."""
-    if n_processes > 1:
-        raise InvalidInput(
-            f"a callback trains in one process (got {n_processes}); several train a trial together in your own "
-            "loop, with `rank` and `world` of `trials`",
-            field="world_size",
-        )

@@ -40,6 +40,27 @@ class Progress:
         self._updates_per_epoch = updates_per_epoch
         self._rates: dict[str | None, FloatArray] = {None: np.empty(0)}
 
+    def require_processes(self, n_processes: int) -> None:
+        """Who trains the model together must have asked for the trial together, so that all report and stop in step.
+
+        Raises:
+            InvalidInput: others train it than know of the trial.
+        """
+        if n_processes == self.trial.world:
+            return
+        if self.trial.world > 1:
+            raise InvalidInput(
+                f"{self.trial.world} processes share trial {self.trial.number}, and this one trains a model of its own "
+                f"({n_processes} in the framework's loop): tell the framework of all of them, or give `trials` world=1",
+                field="world",
+            )
+        raise InvalidInput(
+            f"{n_processes} processes train this model, and each asked for a trial of its own: start them with "
+            "torchrun and call `torch.distributed.init_process_group()` before the loop over trials, or give `trials` "
+            "`rank`, `world` and `broadcast`",
+            field="world",
+        )
+
     def require_epochs(self, last: int, advice: str) -> None:
         """The loop must reach the trial's last epoch, or nobody would know what its schedule ends with.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from ..errors import InvalidInput
-from .parameter_groups import require_groups, require_one_process, set_rates
+from .parameter_groups import require_groups, set_rates
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -33,14 +33,17 @@ class Transformers(TrainerCallback):
 
     Parameter groups with a schedule of their own (``groups``) are found by their ``"name"`` in the optimiser.
 
+    Several processes train a trial together where all of them asked for it together: start them with torchrun, and call
+    ``torch.distributed.init_process_group()`` before the loop over trials.
+
     Args:
         trial: what ``Client.trials`` or ``lrsearch.run`` hands out.
         updates_per_epoch: optimiser updates an epoch; needed only where the data's length is unknown.
 
     Raises:
         InvalidInput: here, where the schedule controls more than rates; from ``train``, where
-            parameter groups have different rates, or several processes train; where training ends before the trial
-            does or begins elsewhere; or where it does not evaluate at the end of every interval.
+            parameter groups have different rates, or other processes train than share the trial; where training ends
+            before the trial does or begins elsewhere; or where it does not evaluate at the end of every interval.
     """
 
     def __init__(self, trial: LiveTrial, *, updates_per_epoch: int | None = None) -> None:
@@ -49,7 +52,7 @@ class Transformers(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **told: Any) -> None:
         """Look whether this training can be the trial's, and begin it."""
-        require_one_process(args.world_size)
+        self._progress.require_processes(args.world_size)
         require_groups(told["optimizer"], self._progress.trial.schedule)
         counted = self._counted(args, told["train_dataloader"])
         begun = self._progress.trial.start if counted is None else state.global_step // counted

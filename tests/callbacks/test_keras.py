@@ -223,6 +223,14 @@ def test_controls_beyond_the_rate_are_refused(service, external):
     loop.close()
 
 
+def test_a_trial_that_processes_share_is_not_trained_by_one_of_them_alone(keras, service, external):
+    service.create(external(budget={"trials": 1}))
+    trial = next(loop := trials(service, "own", rank=0, world=2, broadcast=lambda said: said))
+    with pytest.raises(InvalidInput, match="2 processes share trial 0"):
+        walk(keras, trial)
+    loop.close()
+
+
 def test_the_example_tunes_the_classic_listing_through_the_service(keras, service, tmp_path):
     cut = {"updates": 100, "budget": {"trials": 2}}
     listing, *_ = run_example("keras_exponential", service, tmp_path, **cut)

@@ -139,6 +139,14 @@ def test_what_cannot_be_the_trials_training_is_refused(lightning, service, exter
     loop.close()
 
 
+def test_a_trial_that_processes_share_is_not_trained_by_one_of_them_alone(lightning, service, external):
+    service.create(external(budget={"trials": 1}))
+    trial = next(loop := trials(service, "own", rank=0, world=2, broadcast=lambda said: said))
+    with pytest.raises(InvalidInput, match="2 processes share trial 0"):
+        fit(lightning, trial)
+    loop.close()
+
+
 def test_the_example_tunes_a_module_through_the_service(lightning, service, tmp_path):
     cut = {"epochs": 2, "budget": {"trials": 2}}
     run_example("lightning_digits", service, tmp_path, **cut)

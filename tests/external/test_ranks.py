@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import queue
-import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -21,6 +18,8 @@ from lrsearch.external import LiveTrial, trials
 from lrsearch.launch import Listener
 from lrsearch.service import Service
 from lrsearch.study import StudySpec
+
+from ..torchrun import joined
 
 Make = Callable[..., StudySpec]
 SCRIPT = Path(__file__).with_name("rank.py")
@@ -169,29 +168,9 @@ def test_one_of_one_is_alone(service: Service, external: Make) -> None:
 
 def processes(service: Service) -> list[tuple[int, list[Any], str]]:
     """Two processes joined by torch.distributed: exit code, what they printed, what they complained of."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     with Listener(service, port=0) as listener:
-        started = [
-            subprocess.Popen(
-                [sys.executable, str(SCRIPT), listener.url],
-                env=os.environ
-                | {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for rank in range(2)
-        ]
-        try:
-            told = [process.communicate(timeout=120) for process in started]
-        finally:
-            for process in started:
-                process.kill()
-    return [
-        (process.returncode, [json.loads(line) for line in out.splitlines()], err)
-        for process, (out, err) in zip(started, told, strict=True)
-    ]
+        runs = joined([sys.executable, str(SCRIPT), listener.url], 2)
+    return [(run.returncode, [json.loads(line) for line in run.stdout.splitlines()], run.stderr) for run in runs]
 
 
 def test_processes_of_torch_share_every_trial_every_stop_and_a_failure(service: Service, external: Make) -> None:
