@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import threading
 import time
@@ -183,6 +184,14 @@ class Ground:
     def _offer(self, tx: Transaction, task: str) -> TaskOffer | None:
         """The task as a worker announced it, else as the built-in catalog describes it."""
         return tx.offers.find(task) or CATALOG.get(task)
+
+    @staticmethod
+    def _unoffered(tx: Transaction, task: str, what: str = "study") -> str:
+        """Why what names this task waits; a name that is nearly a known one is hardly meant."""
+        known = ["external", *CATALOG, *(offer.name for offer in tx.offers.all())]
+        near = difflib.get_close_matches(task, known, n=1, cutoff=0.75)
+        meant = f"; did you mean `{near[0]}`?" if near else ""
+        return f"no worker has offered the task `{task}` yet; the {what} starts when one does{meant}"
 
     @staticmethod
     def _answered(

@@ -108,9 +108,10 @@ class Leases(Losses):
             return
         study = tx.studies.get(request.study) if request.study is not None and not request.tasks else None
         if study is None or not _may_lease(study):
+            whose = f"study `{study.name}` belongs to `{study.owner}`: " if study is not None else ""
             raise NotAllowed(
-                f"with the scope `write`, `{caller().name}` leases external studies of its own alone, each by name; "
-                "everything else needs the scope `worker`"
+                f"{whose}with the scope `write`, `{caller().name}` leases external studies of its own alone, each by "
+                "name; everything else needs the scope `worker`"
             )
 
     def _meet(self, tx: Transaction, request: LeaseRequest) -> None:

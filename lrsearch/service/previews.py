@@ -14,7 +14,7 @@ from ..study import Cost, Preview, SampleCurve, StudySpec, TaskOffer
 from ..trajectory import count_epochs
 from .comparisons import Comparisons
 from .look import Look
-from .studies import MAX_KEYED, NOBODY_OFFERS
+from .studies import MAX_KEYED
 
 MAX_COUNTED = 20_000
 """Of more epochs the distinct ones are not counted."""
@@ -118,7 +118,8 @@ class Previews(Comparisons):
         """
         offer = offer or self._known_offer(spec)
         if offer is None and not spec.external:
-            unknown = (NOBODY_OFFERS.format(task=spec.task) + "; until then its schedules are not known",)
+            with self.store.transaction(write=False) as tx:
+                unknown = (self._unoffered(tx, spec.task), "its schedules are not known before that")
             cost = Cost(trials=spec.budget.trials, epochs_asked=None, epochs_distinct=None)
             return Preview(spec=spec, warnings=unknown, **dict(cost))
         draft = Draft(spec, offer)

@@ -10,7 +10,7 @@ from ..store import LeaseRow, Transaction
 from ..study import Assignment, Directive, Page, RangeTest, RangeTestSpec, Rejected, Report, Study, StudySpec, SweepSpec
 from ..tasks.catalog import CATALOG
 from .ground import differing
-from .studies import NOBODY_OFFERS, Studies
+from .studies import Studies
 
 MARK = "range test "
 """A lease that holds a range test has this and its name for a recipe: nothing else goes with it."""
@@ -75,7 +75,7 @@ class RangeTests(Studies):
             name = None if tx.range_tests.find(name) is not None else name
         spec = spec.model_copy(update={"name": name})
         offer = self._offer(tx, spec.task)
-        warnings: tuple[str, ...] = (NOBODY_OFFERS.format(task=spec.task).replace("study", "range test"),)
+        warnings: tuple[str, ...] = (self._unoffered(tx, spec.task, "range test"),)
         if offer is not None:
             spec, warnings = complete_range_test(spec, offer), ()
         test = RangeTest(

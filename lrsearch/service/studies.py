@@ -16,7 +16,6 @@ from .standing import Standing
 MAX_KEYED = 1_000_000
 """Schedules of more updates get no plan key: computing one would hold up everybody."""
 RANGE_FIRST = "a range test comes first, for `initial_lr: auto`"
-NOBODY_OFFERS = "no worker has offered the task `{task}` yet; the study starts when one does"
 
 
 class Studies(Standing, Ground):
@@ -90,7 +89,7 @@ class Studies(Standing, Ground):
             study = study.model_copy(update={"spec": resolved, "updates_per_epoch": updates, "resolved": True})
             baselines = baseline_trials(study, space)
         else:
-            study = study.model_copy(update={"warnings": (NOBODY_OFFERS.format(task=spec.task),)})
+            study = study.model_copy(update={"warnings": (self._unoffered(tx, spec.task),)})
             baselines = []
         tx.studies.add(study)
         tx.trials.add(study.name, baselines)

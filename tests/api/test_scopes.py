@@ -163,6 +163,8 @@ def test_write_leases_its_own_external_studies_alone(bearing: As, study: str) ->
         answer = client.post("/v1/leases", json=request)
         assert answer.status_code == 403
         assert "`worker`" in answer.json()["detail"]
+    refused = bearing("bob", "write").post("/v1/leases", json=WORK).json()["detail"]
+    assert refused.startswith("study `loop` belongs to `ann`: ")
     assert bearing("gpu", "worker").post("/v1/leases", json=WORK | {"worker": "x"}).status_code == 200
 
 

@@ -47,6 +47,15 @@ def test_the_same_spec_is_recognised_after_its_task_completed_it(service, toy, s
         service.create(spec(options={"width": 9}))
 
 
+def test_a_task_that_is_nearly_a_known_one_is_hardly_meant(service, toy, spec):
+    assert "did you mean `external`?" in service.create(spec(name="a", task="extrenal"))[0].warnings[0]
+    assert "did you mean" not in service.create(spec(name="b", task="something-else"))[0].warnings[0]
+    worker = toy()
+    worker.work()
+    near = service.create(spec(name="c", task=f"{worker.offers[0].name}s"))[0].warnings[0]
+    assert f"did you mean `{worker.offers[0].name}`?" in near
+
+
 def test_an_idempotency_key_has_one_effect_and_one_answer(service, spec):
     first, _ = service.create(spec(name=None), key="k")
     again, new = service.create(spec(name=None), key="k")
