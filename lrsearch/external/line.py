@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Protocol, SupportsFloat
 
@@ -72,6 +73,7 @@ class OwnLine:
     def __init__(self, asker: Asker, outbox: Outbox) -> None:
         self._asker = asker
         self._outbox = outbox
+        self._since = time.monotonic()
 
     @property
     def unwanted(self) -> bool:
@@ -81,8 +83,10 @@ class OwnLine:
     def report(self, epoch: int, metrics: Mapping[str, SupportsFloat]) -> dict[str, float]:
         """Tell an epoch's metrics; answers them as numbers."""
         values = measured(metrics)
-        seed = self._outbox.assignment.seeds[0]
-        self._asker.report(self._outbox, Point.read({"epoch": epoch, "seed": seed, "metrics": values}))
+        seed, now = self._outbox.assignment.seeds[0], time.monotonic()
+        told = {"epoch": epoch, "seed": seed, "seconds": now - self._since, "metrics": values}
+        self._asker.report(self._outbox, Point.read(told))
+        self._since = time.monotonic()  # waiting for the answer is no part of an epoch
         return values
 
     def end(self, result: Result) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -72,7 +72,9 @@ def changed(news: News, added: Added, again_elsewhere: int, now: datetime) -> di
     trial = news.trial
     changes: dict[str, Any] = {"heard": trial.attempts} if trial.heard < trial.attempts else {}
     if trial.heard == 0 and trial.purpose == "trial":
-        changes["started_at"] = now  # it may have waited for its turn since it was handed out
+        # it may have waited for its turn since it was handed out
+        began = now - timedelta(seconds=sum(p.seconds or 0.0 for p in news.points if not p.shared))
+        changes["started_at"] = began if trial.handed_at is None else max(began, trial.handed_at)
     if not news.points:
         return changes
     fresh, again = added

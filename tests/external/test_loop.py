@@ -38,6 +38,22 @@ def break_down(verbs: Verbs, error: BaseException) -> None:
             raise error
 
 
+def test_how_long_a_trial_took_is_known(verbs: Verbs, service: Service, external: Make) -> None:
+    verbs.create(external(epochs=1, budget={"trials": 2}))
+    for trial in trials(verbs, "own"):
+        with trial:
+            time.sleep(0.02)
+            train(trial)
+    for row in service.trials("own").items:
+        (point,) = service.curve("own", row.number)
+        assert row.seconds == point.seconds
+        assert point.seconds is not None
+        assert point.seconds >= 0.02
+        assert row.started_at is not None
+        assert row.finished_at is not None
+        assert row.created_at <= row.started_at < row.finished_at
+
+
 def test_the_loop_of_the_contract(verbs: Verbs, service: Service, external: Make) -> None:
     verbs.create(external())
     seen = []
