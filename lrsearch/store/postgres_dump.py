@@ -82,10 +82,18 @@ def _run(url: URL | None, program: str, *arguments: str) -> str:
     command, environment = [found, *arguments], dict(os.environ, PGAPPNAME=f"lrsearch {program}")
     if url is not None:
         # the password is not among the arguments, where everybody on this machine could read it
-        address = url.set(drivername="postgresql", password=None)
-        command.append(f"--dbname={address.render_as_string(hide_password=False)}")
-        if url.password is not None:
-            environment["PGPASSWORD"] = str(url.password)
+        password = url.query.get("password") if url.password is None else url.password
+        address = URL.create(
+            "postgresql",
+            username=url.username,
+            host=url.host,
+            port=url.port,
+            database=url.database,
+            query={name: value for name, value in url.query.items() if name != "password"},
+        )
+        command.append(f"--dbname={address.render_as_string()}")
+        if password is not None:
+            environment["PGPASSWORD"] = str(password)
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
         reason = " ".join(ran.stderr.split())[-500:] or "it gave no reason"

@@ -72,13 +72,32 @@ def put_back(url: URL, file: Path, *, force: bool) -> None:
     if target.exists() and target.stat().st_size > 0 and not force:
         raise Conflict(f"there is a database at {target} already: --force replaces it by what {file} holds")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _plainly(), closing(_open(file, "ro")) as read, closing(sqlite3.connect(target, timeout=1)) as write:
+    with _plainly():
+        try:
+            _copy_into(target, file)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:  # what is there cannot even be read: often why somebody puts a backup back
+            _set_aside(target)
+            _copy_into(target, file)
+
+
+def _copy_into(target: Path, file: Path) -> None:
+    with closing(_open(file, "ro")) as read, closing(sqlite3.connect(target, timeout=1)) as write:
         # leaving the write-ahead log needs the file for oneself, which another process that has it open prevents
         try:
             write.execute("PRAGMA journal_mode = DELETE")
         except sqlite3.OperationalError as error:
             raise Unavailable(IN_USE.format(target)) from error
         read.backup(write)
+
+
+def _set_aside(damaged: Path) -> None:
+    """Rename a file that is no database any more, and what SQLite keeps beside it: nothing is thrown away."""
+    for end in ("", "-wal", "-shm"):
+        beside = damaged.with_name(f"{damaged.name}{end}")
+        if beside.exists():
+            os.replace(beside, damaged.with_name(f"{damaged.name}.damaged{end}"))
 
 
 def check(file: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from lrsearch.errors import Conflict, InvalidInput, Unavailable
 from lrsearch.store import Store, back_up, put_back
@@ -135,6 +136,41 @@ def test_a_backup_of_another_version_says_what_comes_next(filled, database_url, 
     again = Store(database_url)
     assert "newer lrsearch" in str(again.versions().lag())
     again.close()
+
+
+@pytest.mark.parametrize("content", [b"hello " * 9999, b""])
+def test_a_backup_replaces_what_can_no_longer_be_read(filled, database_url, tmp_path, content):
+    if not filled.embedded:
+        return  # a server's files are its own
+    file = tmp_path / "backup"
+    back_up(database_url, file)
+    before = contents(database_url)
+    filled.close()
+    database = Path(make_url(database_url).database)
+    database.write_bytes(content)
+    database.with_name(f"{database.name}-wal").write_bytes(b"of another file" * 999)
+    put_back(database_url, file, force=True)
+    assert contents(database_url) == before
+    assert (not content) or database.with_name(f"{database.name}.damaged").read_bytes() == content
+
+
+@pytest.mark.parametrize("url", ["user:secret@host:1/db?sslmode=require", "user@host/db", "user@host/?password=secret"])
+def test_no_password_is_among_the_arguments_of_a_program(tmp_path, monkeypatch, url):
+    """Everybody on the machine reads them."""
+    program = tmp_path / "pg_dump"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\necho "$PGPASSWORD" > {tmp_path}/password\nexit 1\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    with pytest.raises(Unavailable, match="pg_dump failed"):
+        back_up(f"postgresql://{url}", tmp_path / "backup")
+    arguments = (tmp_path / "arguments").read_text()
+    assert "user@host" in arguments
+    assert "secret" not in arguments
+    assert "***" not in arguments
+    assert (tmp_path / "password").read_text() == ("secret\n" if "secret" in url else "\n")
 
 
 def test_a_missing_program_is_named(filled, database_url, tmp_path, monkeypatch):
