@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
 
 from .recording import Call, storage_of
 
@@ -92,11 +91,13 @@ class Memory:
         return None
 
     def _moved(self, call: Call) -> Call:
-        def moved(leaf: Any) -> Any:
-            return self.moved(leaf) if isinstance(leaf, torch.Tensor) else leaf
+        kwargs = {name: self._moved_in(value) for name, value in call.kwargs.items()}
+        return replace(call, args=self._moved_in(call.args), kwargs=kwargs)
 
-        args, kwargs = tree_map(moved, (call.args, dict(call.kwargs)))
-        return replace(call, args=args, kwargs=kwargs)
+    def _moved_in(self, nested: Any) -> Any:
+        if isinstance(nested, torch.Tensor):
+            return self.moved(nested)
+        return type(nested)(map(self._moved_in, nested)) if type(nested) in (list, tuple) else nested
 
 
 def _storage(n_bytes: int) -> torch.UntypedStorage:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
 UNFIT = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view}
@@ -31,8 +30,16 @@ def storage_of(tensor: torch.Tensor) -> int:
 
 
 def tensors_in(*nested: object) -> list[torch.Tensor]:
-    """Every tensor in nested arguments."""
-    return [leaf for leaf in tree_leaves(nested) if isinstance(leaf, torch.Tensor)]
+    """Every tensor in nested arguments: operators take and give lists, tuples and dicts of them."""
+    found: list[torch.Tensor] = []
+    for item in nested:
+        if isinstance(item, torch.Tensor):
+            found.append(item)
+        elif isinstance(item, list | tuple):
+            found += tensors_in(*item)
+        elif isinstance(item, dict):
+            found += tensors_in(*item.values())
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,10 +109,10 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
         return [tensor for call in self.calls for tensor in call.changed if storage_of(tensor) not in made]
 
     def _note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], results: list[torch.Tensor]) -> None:
-        name, arguments = func.overloadpacket.__name__, func._schema.arguments
-        writes = [i for i, a in enumerate(arguments) if a.alias_info is not None and a.alias_info.is_write]
-        given = [*args, *(kwargs.get(argument.name) for argument in arguments[len(args) :])]
-        changed = tuple(tensors_in([given[i] for i in (*writes, *UNSAID.get(name, ()))]))
+        name = func.overloadpacket.__name__
+        names, writes = _signature(func)
+        given = [*args, *(kwargs.get(name) for name in names[len(args) :])] if writes else []
+        changed = tuple(tensors_in([given[i] for i in writes]))
         draws = torch.Tag.nondeterministic_seeded in func.tags
         known = {storage_of(tensor) for tensor in tensors_in(args, kwargs)}
         fresh = [tensor for tensor in results if storage_of(tensor) not in known]
@@ -138,6 +145,14 @@ def _written(
 def _copied(func: Callable[..., Any], into: list[torch.Tensor], /, *args: Any, **kwargs: Any) -> None:
     for target, result in zip(into, tensors_in(func(*args, **kwargs)), strict=True):
         target.copy_(result)
+
+
+@cache
+def _signature(func: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The names of an operator's arguments, and which of them it writes."""
+    arguments = func._schema.arguments
+    writes = [i for i, a in enumerate(arguments) if a.alias_info is not None and a.alias_info.is_write]
+    return tuple(a.name for a in arguments), (*writes, *UNSAID.get(func.overloadpacket.__name__, ()))
 
 
 @cache
