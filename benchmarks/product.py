@@ -17,7 +17,7 @@ from started import server
 
 from lrsearch.launch.machine import default_workers
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 START_SECONDS = 60.0
 IMPORT_SECONDS = 6.0
 """Workers import what torch leaves to the first optimiser while they are idle; the rivals have it imported too."""
