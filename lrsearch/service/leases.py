@@ -84,7 +84,7 @@ class Leases(Losses):
             self._end_lease(tx, row)
 
     def workers(self) -> list[Worker]:
-        """Every worker heard of, the newest first; gone = silent for longer than a lease."""
+        """Every worker heard of in the last days, the newest first; gone = silent for longer than a lease."""
         with self.store.transaction(write=False) as tx:
             oldest = tx.now() - timedelta(seconds=self.settings.lease_seconds)
             return [
@@ -107,7 +107,7 @@ class Leases(Losses):
         if caller().may("worker"):
             return
         study = tx.studies.get(request.study) if request.study is not None and not request.tasks else None
-        if study is None or not _may_lease(study):
+        if study is None or not may_train(study):
             whose = f"study `{study.name}` belongs to `{study.owner}`: " if study is not None else ""
             raise NotAllowed(
                 f"{whose}with the scope `write`, `{caller().name}` leases external studies of its own alone, each by "
@@ -206,7 +206,7 @@ class Leases(Losses):
     def _ready(self, tx: Transaction, row: LeaseRow, name: str) -> Study | None:
         """The study, locked, if this lease may work on it; one whose task was just offered is completed first."""
         study = tx.studies.get(name, lock=True)
-        if not _may_lease(study):
+        if not may_train(study):
             return None
         if study.spec.external:
             if row.only_study != name:
@@ -298,6 +298,6 @@ class Leases(Losses):
         )
 
 
-def _may_lease(study: Study) -> bool:
-    """Whether the caller's scopes let it train this study."""
+def may_train(study: Study) -> bool:
+    """Whether the caller's scopes let it train this study, and report on it."""
     return caller().may("worker") or (study.spec.external and caller().owns(study.owner))

@@ -26,7 +26,7 @@ from ..study import (
     mean_of,
 )
 from ..trajectory import n_intervals
-from .leases import Leases
+from .leases import Leases, may_train
 from .news import News, Refused, changed, completion, follow, placed, rounds, unstoppable
 from .repeats import trained_again
 from .standing import ended, seeds_for
@@ -70,7 +70,10 @@ class Reports(Leases):
             for report in request.reports:
                 numbers.setdefault(report.study, []).append(report.trial)
             held = tx.trials.held_at_work(lease, numbers)
-            stopped = self._stop_held(tx, held)
+            stopped = self._stop_overdue(tx, held)
+            if stopped:  # their study may have ended with them, and so have its other trials
+                held = tx.trials.held_at_work(lease, numbers)
+            stopped += self._stop_held(tx, held)
             directives += stopped
             gone = {(directive.study, directive.trial) for directive in stopped}
             kept = [trial for trial in held if (trial.study, trial.number) not in gone]
@@ -135,14 +138,20 @@ class Reports(Leases):
             for trial in tx.trials.some(name, numbers).values()
         ]
 
+    def _stop_overdue(self, tx: Transaction, held: Sequence[HeldTrial]) -> list[Directive]:
+        """End the trials of a lease that run for longer than their study's limits allow."""
+        directives: list[Directive] = []
+        for trial in held:
+            begun = trial.heard == trial.attempts or len(held) == 1  # of many, most may wait for their turn
+            if begun and trial.purpose == "trial" and (study := tx.studies.get(trial.study)).state == "running":
+                directives += self._stop_long(tx, study, trial)
+        return directives
+
     def _stop_held(self, tx: Transaction, held: Sequence[HeldTrial]) -> list[Directive]:
         """Tell a lease which of its trials were cancelled or paused, and take them from it."""
         directives = []
         for trial in held:
             study = tx.studies.get(trial.study)
-            begun = trial.heard == trial.attempts or len(held) == 1  # of many, most may wait for their turn
-            if study.state == "running" and trial.purpose == "trial" and begun:
-                directives += self._stop_long(tx, study, trial)
             if trial.purpose is not None and study.state != "paused":
                 continue
             self._ring()
@@ -159,6 +168,9 @@ class Reports(Leases):
         directives: list[Directive] = []
         rejected: list[Rejected] = []
         study = tx.studies.find(name, lock=True)
+        refused = "lost: the study was deleted"
+        if study is not None and not may_train(study):
+            study, refused = None, "not allowed: this study is somebody else's to train"
         if study is not None:
             study = self._noted(tx, self._timed(tx, study, reports), reports)
         trials = tx.trials.some(name, [report.trial for report in reports]) if study is not None else {}
@@ -166,7 +178,7 @@ class Reports(Leases):
         for report in reports:
             try:
                 if study is None:
-                    raise Refused("lost: the study was deleted")
+                    raise Refused(refused)
                 news = self._in_order(tx, lease, study, trials.get(report.trial), report)
             except Refused as reason:
                 rejected.append(Rejected(study=name, trial=report.trial, attempt=report.attempt, reason=str(reason)))

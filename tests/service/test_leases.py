@@ -349,26 +349,6 @@ def test_an_external_metric_that_is_never_reported_fails(service, toy, spec):
     assert "score" in service.trial("s", 0).error
 
 
-def test_a_trial_that_only_lives_is_ended_by_its_limit(service, toy, spec):
-    service.create(spec(**RANDOM, limits={"trial_hours": 1e-5}))
-    worker = toy()
-    worker.ask()
-    time.sleep(0.1)
-    assert [(d.do, d.why) for d in worker.say(hold=0).directives] == [("stop", "failed")]
-    assert "trial_hours" in service.trial("s", 0).error
-
-
-def test_a_trial_that_waits_for_its_turn_is_not_ended_by_its_limit(service, toy, spec):
-    service.create(spec(**RANDOM, limits={"trial_hours": 1e-5}))
-    worker = toy()
-    first, _ = worker.ask(hold=2)
-    time.sleep(0.1)
-    assert worker.say(worker.told(first, upto=1), hold=0).directives == ()
-    time.sleep(0.1)
-    assert [(d.trial, d.why) for d in worker.say(hold=0).directives] == [(0, "failed")]
-    assert service.trial("s", 1).state == "running"
-
-
 def test_a_trial_that_may_end_its_workers_is_trained_alone(store, service, toy, spec):
     short = Service(store, Settings(lease_seconds=0.05))
     short.create(spec(budget={"trials": 3}))
