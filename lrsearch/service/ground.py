@@ -54,7 +54,8 @@ class Settings:
 class _Warm:
     """A study's sampler with the part of its history that can no longer change."""
 
-    created_at: datetime
+    drawn_for: tuple[datetime, int]
+    """Which study of this name, and how often its trials had been drawn anew."""
     space: Space
     suggester: Suggester
     rungs: Rungs | None = None
@@ -171,11 +172,20 @@ class Ground:
         """The study's sampler; called under the study's lock only."""
         self._here.touched.add(study.name)
         with self._guard:
-            warm = self._warm.get(study.name)
-            if warm is None or warm.created_at != study.created_at:
+            warm, drawn_for = self._warm.get(study.name), (study.created_at, study.redrawn)
+            if warm is None or warm.drawn_for != drawn_for:
                 space = Space(study.spec, study.updates_per_epoch)
-                warm = self._warm[study.name] = _Warm(study.created_at, space, Suggester(study.spec))
+                warm = self._warm[study.name] = _Warm(drawn_for, space, Suggester(study.spec))
             return warm
+
+    @staticmethod
+    def _drop_unbegun(tx: Transaction, study: Study) -> Study:
+        """Forget the last trials if they were drawn ahead and nobody has begun them; the study as it is then.
+
+        Every service that remembers them hears of it by the study.
+        """
+        dropped = tx.trials.drop_unbegun(study.name)
+        return tx.studies.change(study.name, redrawn=study.redrawn + 1) if dropped else study
 
     def _forget(self, name: str) -> None:
         with self._guard:

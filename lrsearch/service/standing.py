@@ -114,7 +114,7 @@ class Standing(Climbing):
 
     def _end(self, tx: Transaction, study: Study, state: str, error: str | None) -> None:
         """End a study: what was still to be trained is cancelled, what is held is told so at its next report."""
-        tx.trials.drop_unbegun(study.name)
+        study = self._drop_unbegun(tx, study)
         tx.trials.cancel_open(study.name, tx.now())
         tx.studies.change(study.name, state=state, error=error, finished_at=tx.now())
         self._forget(study.name)

@@ -141,8 +141,7 @@ class Studies(Standing, Ground):
             spec = study.spec.model_copy(update=changes)
             if study.resolved:
                 spec = resolve(spec, None if spec.external else self._offer(tx, spec.task))
-            study = tx.studies.change(name, spec=spec)
-            tx.trials.drop_unbegun(name)
+            study = self._drop_unbegun(tx, tx.studies.change(name, spec=spec))
             self._forget(name)
             if patch.budget is not None and study.state in ENDED:
                 if study.state != "completed":
@@ -151,7 +150,8 @@ class Studies(Standing, Ground):
                     study = tx.studies.change(name, state="running", finished_at=None)
                 elif self._grid_is_done(tx, study):
                     raise Conflict(f"every cell of the grid of `{name}` is done: a larger budget has nothing to train")
-            return self._standing(tx, study)
+            self._advance(tx, study)  # a smaller budget may be spent already
+            return self._standing(tx, tx.studies.get(name))
 
     def pause(self, name: str) -> Study:
         """Hand out nothing new and stop running trials at their next epoch; ``resume`` continues them."""
@@ -170,7 +170,8 @@ class Studies(Standing, Ground):
                 raise Conflict(f"study `{name}` is {study.state}: only {' or '.join(allowed)} studies can {verb}")
             self._audit(tx, verb, f"studies/{name}")
             state = reached[0] if study.started_at is None else reached[-1]
-            return self._standing(tx, tx.studies.change(name, state=state))
+            self._advance(tx, tx.studies.change(name, state=state))  # its last trial may have ended while it was paused
+            return self._standing(tx, tx.studies.get(name))
 
     def cancel(self, name: str) -> Study:
         """Stop a study now; its results stay. A cancelled study stays as it is; a finished one is a Conflict."""
@@ -194,11 +195,25 @@ class Studies(Standing, Ground):
             study = self._owned(tx.studies.get(name, lock=True))
             if study.state == "running":
                 raise Conflict(f"study `{name}` is running: cancel it first")
+            self._end_leases_on(tx, name)
             tx.studies.delete(name)
             self._audit(tx, "delete", f"studies/{name}")
             if study.comparison is not None:
                 self._advance_comparison(tx, study.comparison)
         self._forget(name)
+
+    @staticmethod
+    def _end_leases_on(tx: Transaction, name: str) -> None:
+        """End the leases that hold trials of a study, or its range test: their workers may train them still.
+
+        A new study of this name has trials of the same numbers, and attempts at them: nothing else would keep what was
+        measured for the old one out of it.
+        """
+        test = tx.range_tests.of_study(name)
+        sweeping = tx.range_tests.lease_of(test.name) if test is not None else None
+        for lease in {*tx.trials.n_held(name), *([sweeping] if sweeping is not None else [])}:
+            tx.trials.let_go(lease)
+            tx.leases.delete(lease)
 
 
 def free_name(tx: Transaction, task: str) -> str:

@@ -73,7 +73,7 @@ class Trials(Reports):
                 return answer
             if not study.resolved:
                 raise Conflict(f"no worker has offered the task of `{name}` yet: trials can be added after that")
-            tx.trials.drop_unbegun(name)
+            study = self._drop_unbegun(tx, study)
             number = tx.trials.next_number(name)
             trial = self._requested(tx, study, number, request)
             if trial.origin != "imported":

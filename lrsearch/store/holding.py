@@ -95,12 +95,12 @@ class Holding(TrialRows):
         """How many of its trials each lease holds."""
         return {str(lease): count for lease, count in self._connection.execute(_N_HELD, {"its_study": study})}
 
-    def drop_unbegun(self, study: str) -> None:
-        """Forget the last trials if a sampler drew them and nobody was ever given them."""
+    def drop_unbegun(self, study: str) -> bool:
+        """Forget the last trials if a sampler drew them and nobody was ever given them; whether there were any."""
         its = {"its_study": study}
         last = self._connection.execute(_LAST_BEGUN, its).scalar_one()
         self.n_writes += 1
-        self._connection.execute(delete(TRIALS).where(_STUDY, TRIALS.c.number > last), its)
+        return self._connection.execute(delete(TRIALS).where(_STUDY, TRIALS.c.number > last), its).rowcount > 0
 
     def held(self, lease: str) -> list[HeldTrial]:
         """What a lease holds, by study and number."""

@@ -22,7 +22,7 @@ PLAIN = (
     "name", "owner", "state", "comparison", "resolved", "updates_per_epoch", "created_at", "started_at", "finished_at",
 )  # fmt: skip
 """A study's fields with a column of their own."""
-REST = ("spec", "submitted", "warnings", "error", "update_seconds")
+REST = ("spec", "submitted", "warnings", "error", "update_seconds", "redrawn")
 """Its fields in the column ``rest``."""
 CHANGEABLE = ("state", "resolved", "updates_per_epoch", "started_at", "finished_at", *REST)
 OPEN = ("queued", "running")
@@ -125,10 +125,6 @@ class Studies(Noun):
             return [(only, study.owner)] if study is not None and study.state in OPEN else []
         return [(name, owner) for name, owner in self._connection.execute(_OPEN)]
 
-    def open_names(self, *, only: str | None = None) -> list[str]:
-        """The names of the studies that are queued or running, oldest first; ``only``: at most this one."""
-        return [name for name, _ in self.open_owned(only=only)]
-
     def states(self) -> dict[str, int]:
         """Number of studies by state."""
         statement = select(STUDIES.c.state, func.count()).group_by(STUDIES.c.state)
@@ -158,5 +154,6 @@ def _parsed(plain_values: tuple[Any, ...], text: str) -> Study:
     """A study of its columns; one is read at every report, so equal rows are parsed once."""
     rest = from_json(text)
     return Study.model_validate(
-        dict(zip(PLAIN, plain_values, strict=True)) | checked(Study, {name: rest[name] for name in REST}, REST)
+        dict(zip(PLAIN, plain_values, strict=True))
+        | checked(Study, {name: rest[name] for name in REST if name in rest}, REST)
     )

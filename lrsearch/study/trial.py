@@ -216,6 +216,8 @@ class Study(Frozen):
     """The spec as it came, before anything was filled in."""
     resolved: Annotated[bool, Field(exclude=True)] = False
     """Whether its task's defaults have been filled in."""
+    redrawn: Annotated[int, Field(exclude=True)] = 0
+    """How often trials that nobody had begun were dropped, to be drawn anew: what was remembered of them is void."""
 
 
 class StudyPatch(Frozen):

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from lrsearch.errors import Conflict, InvalidInput, NotFound
-from lrsearch.study import Budget, StudyPatch, TrialRequest
+from lrsearch.study import Budget, Result, StudyPatch, TrialRequest
 
 GRID = {"family": "cosine", "initial_lr": [0.01, 0.1, 1.0], "final_factor": [0, 0.1]}
 
@@ -138,6 +138,51 @@ def test_delete_is_refused_while_running(service, toy, spec):
         service.study("s")
     service.create(spec())
     assert service.trials("s").items == ()
+
+
+@pytest.mark.parametrize("held_by", ["trial", "range test"])
+def test_what_was_measured_for_a_deleted_study_is_kept_out_of_the_next_of_its_name(service, toy, spec, held_by):
+    """Numbers and attempts begin anew with it: the lease that holds some of them ends, so nobody mixes them up."""
+    space = {"family": "cosine", "initial_lr": "auto"} if held_by == "range test" else GRID
+    service.create(spec(space=space))
+    service.create(spec(name="other"))
+    worker = toy()
+    (held,) = worker.ask(1, "s")
+    if held_by == "trial":
+        service.cancel("s")
+    service.delete("s")  # while its range test is made, a study is queued
+    service.create(spec(space=space))
+    with pytest.raises(Conflict, match="lease has ended"):
+        worker.say()
+    (again,) = worker.ask(1, "s")
+    assert again.key == held.key
+    assert service.study("s").progress.epochs.asked == 0
+    assert service.study("other").state == "queued"
+
+
+def test_a_study_without_anything_left_to_do_ends_without_a_worker(service, toy, spec):
+    service.create(spec(budget={"trials": 6}))
+    worker = toy()
+    worker.ask(1)
+    worker.finish(hold=0)
+    assert service.study("s").state == "running"
+    assert service.patch("s", StudyPatch(budget=Budget(trials=1))).state == "running", "its winner is to be tested"
+    worker.work()
+    assert service.study("s").state == "completed"
+    external = {"task": "external", "objective": {"metric": "score", "direction": "maximize"}}
+    for name in ("patched", "resumed"):
+        service.create(spec(**external, name=name, budget={"trials": 2}))
+        worker.ask(1, name)
+        done = worker.held[0]
+        if name == "resumed":
+            service.pause(name)
+            service.patch(name, StudyPatch(budget=Budget(trials=1)))
+            service.cancel_trial(name, done.trial)
+            assert service.resume(name).state == "failed", "its only trial was cancelled"
+        else:
+            report = worker.told(done, result=Result(state="completed", value=1.0))
+            worker.say(report, hold=0)
+            assert service.patch(name, StudyPatch(budget=Budget(trials=1))).state == "completed"
 
 
 def test_a_larger_budget_goes_on_and_a_done_grid_is_a_conflict(service, toy, spec):

@@ -59,7 +59,7 @@ def test_a_connection_lost_within_a_transaction(postgres, postgres_url, study):
     with pytest.raises(Unavailable, match="went away"):
         add()
     with postgres.transaction() as tx:
-        assert tx.studies.open_names() == []
+        assert tx.studies.open_owned() == []
 
 
 def test_a_connection_lost_before_the_commit(postgres, postgres_url, study):
@@ -71,7 +71,7 @@ def test_a_connection_lost_before_the_commit(postgres, postgres_url, study):
     with pytest.raises(Unavailable, match="went away"):
         add()
     with postgres.transaction() as tx:
-        assert tx.studies.open_names() == []
+        assert tx.studies.open_owned() == []
 
 
 def test_a_database_that_is_not_there(tmp_path):
@@ -117,7 +117,7 @@ def test_a_full_disk(sqlite, study, spec):
     with pytest.raises(Unavailable, match="full"):
         fill()
     with sqlite.transaction(write=False) as tx:
-        assert tx.studies.open_names() == ["s"]
+        assert [name for name, _ in tx.studies.open_owned()] == ["s"]
         assert tx.connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
         tx.connection.execute(text("PRAGMA max_page_count = 1000000"))
     with sqlite.transaction() as tx:
@@ -130,7 +130,7 @@ def test_a_read_only_server(postgres, postgres_url, study):
         connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
         store = Store(postgres_url)
         with store.transaction(write=False) as tx:  # by the connection that is then used for writing
-            assert tx.studies.open_names() == []
+            assert tx.studies.open_owned() == []
         with pytest.raises(Unavailable, match="read-only"), store.transaction() as tx:
             tx.studies.add(study("s"))
         assert store.versions().newest

@@ -186,10 +186,10 @@ def test_a_limit_below_one_is_refused(store):
         tx.studies.page(limit=0)
 
 
-def test_open_names(store, study):
+def test_open_studies_with_their_owners(store, study):
     states = ["queued", "completed", "running", "paused", "queued"]
-    add(store, *(study(f"{9 - n}", state=state) for n, state in enumerate(states)))
+    add(store, *(study(f"{9 - n}", state=state, owner=f"o{n}") for n, state in enumerate(states)))
     with store.transaction(write=False) as tx:
-        assert tx.studies.open_names() == ["9", "7", "5"]
-        assert tx.studies.open_names(only="7") == ["7"]
-        assert tx.studies.open_names(only="6") == []
+        assert tx.studies.open_owned() == [("9", "o0"), ("7", "o2"), ("5", "o4")]
+        assert tx.studies.open_owned(only="7") == [("7", "o2")]
+        assert tx.studies.open_owned(only="6") == []

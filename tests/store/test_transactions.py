@@ -30,14 +30,14 @@ def test_readers_see_the_moment_they_began(store, study):
     with store.transaction() as tx:
         tx.studies.add(study("s"))
     with store.transaction(write=False) as reader:
-        assert reader.studies.open_names() == ["s"]
+        assert [name for name, _ in reader.studies.open_owned()] == ["s"]
         with store.transaction() as tx:
             tx.studies.add(study("t"))
             tx.studies.change("s", state="paused")
-        assert reader.studies.open_names() == ["s"]
+        assert [name for name, _ in reader.studies.open_owned()] == ["s"]
         assert reader.studies.get("s").state == "queued"
     with store.transaction(write=False) as reader:
-        assert reader.studies.open_names() == ["t"]
+        assert [name for name, _ in reader.studies.open_owned()] == ["t"]
 
 
 def test_readers_do_not_wait_for_a_writer(store, study):
@@ -100,7 +100,7 @@ def test_in_memory(url, study):
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(add, range(16))) == [f"s{n}" for n in range(16)]
     with store.transaction(write=False) as tx:
-        assert len(tx.studies.open_names()) == 16
+        assert len(tx.studies.open_owned()) == 16
     assert store.versions().newest
     store.close()
 
