@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..errors import InvalidInput
-from ..frozen import Frozen, Natural, Positive, Real
+from ..frozen import MAX_INTEGER, Frozen, Natural, Positive, Real
 from ..schedules import GroupName
 from ..union import either
 from .optimizers import AnyOptimizer, named
@@ -22,7 +22,10 @@ EXTERNAL = "external"
 Direction = Literal["minimize", "maximize"]
 BatchSize = Annotated[Positive | Literal["full"], either("a batch size is a whole number >= 1, or `full`")]
 
-
+Seed = Annotated[Natural, Field(le=MAX_INTEGER // 2)]
+"""Further seeds, repeats' and arms', are counted up from it, and are integers below 2^53 too."""
+Hours = Annotated[Real, Field(gt=0, le=1_000_000)]
+"""Hours, up to a century: a clock can tell when they are over."""
 ModulePath = Annotated[str, Field(pattern=r"^[^.\s][^\s]{0,199}$")]
 
 
@@ -53,7 +56,7 @@ class TrainSpec(Frozen):
     """Parameter groups that may have a rate of their own: the modules (or parameters) of the model in each, named as
     ``model.named_parameters()`` does. What lies in several belongs to the longest name. A group that `space.groups`
     names and this does not is the module of its own name."""
-    seed: Natural = 0
+    seed: Seed = 0
     """Weights, data order and dropout masks are drawn from it."""
     seeds: Annotated[Positive, Field(le=100)] = 1
     """How many seeds a schedule is trained on: seed, seed + 1, ...; its value is their mean."""
@@ -63,7 +66,7 @@ class SamplerSpec(Frozen):
     """How schedules are proposed."""
 
     name: Literal["grid", "random", "tpe"] = "tpe"
-    seed: Natural = 0
+    seed: Seed = 0
     parallel: Positive | None = None
     """Suggestion n sees the results of trials 0..n-parallel. 8 for tpe; null (unlimited) for grid and random."""
 
@@ -81,7 +84,7 @@ class Budget(Frozen):
     trials: Positive | None = None
     epochs: Positive | None = None
     """Epochs trained, over all trials and seeds."""
-    hours: Annotated[Real, Field(gt=0)] | None = None
+    hours: Hours | None = None
     """Hours since the study started."""
 
 
@@ -96,7 +99,7 @@ class Limits(Frozen):
     """When to give up."""
 
     failures_in_a_row: Positive | None = 5
-    trial_hours: Annotated[Real, Field(gt=0)] | None = None
+    trial_hours: Hours | None = None
 
 
 NamedSampler = Annotated[SamplerSpec, BeforeValidator(named, json_schema_input_type=SamplerSpec | str)]
