@@ -133,7 +133,7 @@ class Door:
         origins: Sequence[str] = headers.getlist("origin")
         if scope["method"] in SAFE_METHODS or not origins:
             return
-        netloc = urlsplit(origins[0]).netloc.lower() if len(origins) == 1 else ""
+        netloc = _netloc(origins[0]) if len(origins) == 1 else ""
         if netloc and (netloc == headers.get("host", "").lower() or _without_port(netloc) in self._access.hosts):
             return
         raise _Refused(
@@ -156,6 +156,14 @@ def _check_length(headers: Headers) -> None:
     announced = headers.get("content-length", "0")
     if announced.isdigit() and int(announced[:20]) > MAX_BYTES:
         raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BYTES:,} bytes")
+
+
+def _netloc(origin: str) -> str:
+    """Host and port of an origin; empty where it has none, or is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _without_port(host: str) -> str:

@@ -21,6 +21,7 @@ from lrsearch.service import LEAST_SECONDS, LOOK_SECONDS, Follower, caller
 from lrsearch.study import AnyEvent, ProgressEvent
 
 from .body import StrictRoute
+from .keyring import KeyRing
 from .problem import described
 from .scopes import needs
 from .verbs import StudyName, TheLanes, TheService
@@ -123,15 +124,17 @@ async def _following(
     responses={204: {"description": "The study has ended, and there is nothing more to tell"}, **described(404, 429)},
 )
 async def get_events(
-    service: TheService, lanes: TheLanes, following: Annotated[_Following, Depends(_following)]
+    service: TheService, lanes: TheLanes, request: Request, following: Annotated[_Following, Depends(_following)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream server-sent events: `study`, `trials`, `best`, `warning`, `progress`, `reset`, each with JSON as its data.
 
     The stream ends when the study has ended, or the service. Called again with `Last-Event-ID` it goes on after that
     event, with no gap; where events since then are no longer kept, a `reset` comes first. A comment every 15 seconds
-    keeps the connection alive. No thread and no database connection is held meanwhile.
+    keeps the connection alive. It ends when the token does. No thread and no database connection is held meanwhile.
     """
     follower, events = following
+    keys: KeyRing = request.app.state.keys
+    who = caller()
     loop, rung = asyncio.get_running_loop(), asyncio.Event()
     with service.bell.heard_by(lambda: loop.call_soon_threadsafe(rung.set)):
         while True:
@@ -149,6 +152,8 @@ async def get_events(
                 return
             rung.clear()
             try:
+                if not await keys.lets_in(who):
+                    return
                 events = await lanes.look(follower.look)
             except LrsearchError:
                 return  # deleted, or the database is away: whoever asks again is told

@@ -67,6 +67,15 @@ class KeyRing:
         token = await self._remembered(digest, lambda: self._service.token_of(text))
         return None if token is None else Caller(name=token.name, scopes=token.scopes, token=token.id)
 
+    async def lets_in(self, caller: Caller) -> bool:
+        """Whether the token of somebody who was let in is still good.
+
+        Raises:
+            Unavailable: the database, which would know, is away.
+        """
+        token = caller.token
+        return token is None or bool(await self._remembered(token, lambda: self._service.is_good(token)))
+
     def forget(self) -> None:
         """Ask the database again: a token was made or revoked here."""
         self._known.clear()

@@ -95,6 +95,12 @@ class Tokens(Ground):
                 tx.tokens.change(token.id, last_used_at=now)
         return token
 
+    def is_good(self, token_id: str) -> bool:
+        """Whether a token is there and has not ended."""
+        with self.store.transaction(write=False) as tx:
+            found, now = tx.tokens.find(token_id), tx.now()
+        return found is not None and _is_good(found[0], now)
+
     def needs_token(self) -> bool:
         """Whether a token was ever made: from then on nobody is let in without one, whatever became of it."""
         with self.store.transaction(write=False) as tx:

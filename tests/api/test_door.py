@@ -148,7 +148,17 @@ def test_with_a_token_named_hosts_limit_what_is_served(house: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:3000", "http://localhost:8000", "", "http://"]
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "http://127.0.0.1:3000",
+        "http://localhost:8000",
+        "",
+        "http://",
+        "http://[",
+        "http://[x]",
+    ],
 )
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
 def test_pages_of_other_origins_do_not_write(house: Ask, origin: str, method: str) -> None:

@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from lrsearch.api import events as rules
+from lrsearch.api import keyring
 from lrsearch.client import Client
 from lrsearch.errors import NotFound
 from lrsearch.launch import Listener
 from lrsearch.service import Service
-from lrsearch.study import ProgressEvent
+from lrsearch.study import ProgressEvent, TokenRequest
 
 
 @pytest.fixture
@@ -138,6 +139,22 @@ def test_deleting_a_study_ends_its_streams(client: Client, external: dict[str, A
         list(told)
     with pytest.raises(NotFound):
         next(client.events("loop"))
+
+
+def test_a_stream_ends_with_its_token(
+    listener: Listener, client: Client, external: dict[str, Any], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "REMEMBERED_SECONDS", 0.1)
+    client.create(external)
+    made = service.create_token(TokenRequest(name="eve", scopes=("read",)))
+    headers = {"Authorization": f"Bearer {made.token}"}
+    url = f"{listener.url}/v1/studies/loop/events"
+    with httpx.stream("GET", url, headers=headers, timeout=30) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith("event: ")
+        service.revoke_token(made.id)
+        list(lines)
+    assert httpx.get(url, headers=headers).status_code == 401
 
 
 def test_open_streams_are_bounded(
