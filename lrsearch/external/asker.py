@@ -131,6 +131,9 @@ class Asker:
                     outbox.add(result=result)
                     self._changed.notify_all()
                     self._await(outbox)
+            except Unavailable:
+                self._lease = None  # it holds a trial that nobody here goes on with: what follows takes a new one
+                raise
             finally:
                 self._leave(outbox)
 

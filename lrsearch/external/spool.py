@@ -85,7 +85,9 @@ class SpoolFile:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 lines.insert(0, self._holder.model_dump_json())
-            os.write(self._file, "".join(f"{line}\n" for line in lines).encode())
+            rest = "".join(f"{line}\n" for line in lines).encode()
+            while rest:  # a disk that is nearly full takes a part, and refuses the next
+                rest = rest[os.write(self._file, rest) :]
             if result is not None or time.monotonic() - self._synced_at > SYNC_SECONDS:
                 os.fsync(self._file)
                 self._synced_at = time.monotonic()

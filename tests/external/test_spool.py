@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -245,6 +246,40 @@ def test_a_disk_that_refuses_costs_a_warning(
             comes.back_after(0.2)
     assert service.trial("own", 0).value == 0.5
     assert caplog.text.count("it is kept in memory") == 1
+
+
+def test_a_file_that_is_written_piece_by_piece_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is nearly full takes a part of a line, and has room again for the next."""
+    whole = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: whole(file, content[:7]))
+    file = Spool(tmp_path, "http://there", "own").file("me", 0, 1, "lease")
+    for point in points(3):
+        file.keep([point], None)
+    file.keep([], Result(state="completed"))
+    file.close(delete=False)
+    kept = read(file.path)
+    assert kept is not None
+    assert (kept.points, kept.result) == (tuple(points(3)), Result(state="completed"))
+
+
+def test_a_loop_that_goes_on_after_a_lost_result_is_given_the_trial_again(
+    comes: Comes, client: lrsearch.Client, service: Service, external: Make, tmp_path: Path
+) -> None:
+    """Neither the service nor a disk would take it: the trial must not stay held by whoever has given it up."""
+    service.create(external(budget={"trials": 1}))
+    (tmp_path / "full").write_text("no folder")
+    attempts = []
+    for trial in client.trials("own", spool=tmp_path / "full", patience=0.3):
+        attempts.append(service.trial("own", 0).attempts)
+        if len(attempts) == 1:
+            with pytest.raises(Unavailable, match="kept in memory"), trial:
+                comes.go()
+            comes.back()
+        else:
+            with trial:
+                trial.report(val_loss=0.5)
+    assert attempts == [1, 2]
+    assert service.trial("own", 0).value == 0.5
 
 
 def points(n: int, **metrics: float) -> list[Point]:
