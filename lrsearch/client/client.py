@@ -350,7 +350,7 @@ class Client(Tokens):
         self._transport.send("DELETE", f"/v1/leases/{quote(lease, safe='')}")
 
     def workers(self) -> list[Worker]:
-        """Every worker that the service has heard of."""
+        """Every worker that the service has heard of in the last seven days."""
         return list(self._get(Page[Worker], "/v1/workers").items)
 
     # the service

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..schedules import FloatArray, Schedule
 from ..study import HyperbandPruner, RungPruner
-from ..trajectory import interval_bounds, n_intervals
+from ..trajectory import n_intervals
 
 GOLDEN = 0x9E3779B97F4A7C15
 """2^64 over the golden ratio: multiples of it fill [0, 2^64) evenly from the first one on."""
@@ -71,8 +71,9 @@ def decay_done(schedule: Schedule, updates_per_epoch: int | None) -> FloatArray:
     end = n_intervals(schedule, updates_per_epoch)
     if schedule.METRIC_DRIVEN:
         return np.arange(1, end + 1) / end
-    ends = [interval_bounds(schedule, updates_per_epoch, epoch)[1] - 1 for epoch in range(1, end + 1)]
-    after_warmup = np.maximum(ends, schedule.clock(updates_per_epoch).warmup)
+    clock, interval = schedule.clock(updates_per_epoch), schedule.updates_per_interval(updates_per_epoch)
+    ends = np.minimum(np.arange(1, end + 1) * interval, clock.horizon) - 1
+    after_warmup = np.maximum(ends, clock.warmup)
     return shares_of(schedule.lr(after_warmup, updates_per_epoch), schedule.initial_lr)
 
 

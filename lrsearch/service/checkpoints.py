@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ class Checkpoints(Trials):
             study = tx.studies.find(name)
             keys = self._kept(tx, study) if study is not None else []
         super().delete(name)
+        self._here_pinned.pop(name, None)
         if keys and study is not None:
             self._pin(study, ())
 
@@ -70,13 +72,13 @@ class Checkpoints(Trials):
         with self.store.transaction(write=False) as tx:
             study = tx.studies.find(name)
             keys = self._kept(tx, study) if study is not None else []
-        if keys and study is not None and self._here_pinned.get(name) != keys:
+        if keys and study is not None and self._here_pinned.get(name) != (study.created_at, keys):
             self._pin(study, keys)
-            self._here_pinned[name] = keys
+            self._here_pinned[name] = (study.created_at, keys)
 
     @cached_property
-    def _here_pinned(self) -> dict[str, list[str]]:
-        """What this process has pinned last, by study."""
+    def _here_pinned(self) -> dict[str, tuple[datetime, list[str]]]:
+        """What this process has pinned last, by study, and which one of that name it was for."""
         return {}
 
     @staticmethod

@@ -171,8 +171,9 @@ class Look:
         Metric-driven schedules, whose curves nobody knows yet, are not counted.
         """
         alike: dict[bytes, list[Schedule]] = defaultdict(list)
-        for one in self.seen:
-            alike[np.float32(one.improving).tobytes()].append(one.schedule)
+        with np.errstate(over="ignore"):  # rates beyond the type's range are all alike, and compared exactly below
+            for one in self.seen:
+                alike[np.float32(one.improving).tobytes()].append(one.schedule)
         doubtful = [group for group in alike.values() if len(group) > 1]
         if sum(map(len, doubtful)) * self.seen[0].clock.horizon > N_KEYED:
             return 0

@@ -35,6 +35,7 @@ class Losses(Dealing):
         """Hand back what silent workers hold. Called four times a lease where workers come from elsewhere."""
         with self._writing() as tx:
             self._reap(tx, beat=True)
+            tx.workers.forget()
 
     def _reap(self, tx: Transaction, *, beat: bool = False) -> None:
         if not self._hearing.counts(tx.now(), beat=beat):
@@ -64,6 +65,8 @@ class Losses(Dealing):
         heard_at = self._heard_at(row)
         for name, trial in at_work:
             if lost(trial) and self._hearing.heard(heard_at):  # what an outage ended is nobody's loss
+                if tx.trials.get(name, trial.number).purpose is None:
+                    continue  # an earlier one of them, given up, has ended their study
                 self._count_loss(tx, name, trial, killed=len(at_work) == 1 and self._soon(trial, heard_at))
         return held
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from ..study import Worker
 from .columns import from_json, to_json
@@ -13,6 +13,8 @@ from .noun import Noun
 from .tables import LEASES, TRIALS, WORKERS
 
 REST = ("device", "versions", "tasks")
+REMEMBERED = timedelta(days=7)
+"""How long a silent worker is still told of."""
 
 
 class Workers(Noun):
@@ -27,8 +29,12 @@ class Workers(Noun):
         """A known worker was heard."""
         self._connection.execute(update(WORKERS).where(WORKERS.c.worker == worker).values(last_seen=moment))
 
+    def forget(self) -> None:
+        """Forget those that were not heard of for long: every process that ever asked has a name of its own."""
+        self._connection.execute(delete(WORKERS).where(WORKERS.c.last_seen < self._now() - REMEMBERED))
+
     def all(self) -> list[Worker]:
-        """Every worker heard of, the newest first: busy if it holds something, else idle."""
+        """Every worker heard of in the last days, the newest first: busy if it holds something, else idle."""
         holds: dict[str, list[tuple[str, int]]] = {}
         joined = TRIALS.join(LEASES, LEASES.c.lease == TRIALS.c.lease)
         held = select(LEASES.c.worker, TRIALS.c.study, TRIALS.c.number).select_from(joined)

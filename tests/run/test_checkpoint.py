@@ -117,3 +117,7 @@ def test_the_best_are_kept_while_their_study_is_there(service: Service, tmp_path
     for number in range(20, 30):
         small.save(f"{number:032x}", filler)
     assert not wanted & {file.stem for file in (tmp_path / "prefixes").glob("*.safetensors")}
+    study(service, "s", DigitsMlp, confirm={"top": 2, "seeds": 2})  # the same once more: the same keys
+    for number in range(30, 50):
+        small.save(f"{number:032x}", filler)
+    assert wanted <= {file.stem for file in (tmp_path / "prefixes").glob("*.safetensors")}

@@ -218,3 +218,17 @@ def test_range_tests_are_not_reaped_after_an_outage_either(service, toy, clock):
     assert toy("b").ask() == []
     clock.forward(LEASE + 1)
     assert toy("b").ask()[0].purpose == "range_test"
+
+
+def test_a_study_that_its_last_loss_ends_cancels_the_rest(store, toy, spec, clock):
+    """Of what one worker held, losses fail so many that the study ends: the others end once, as cancelled."""
+    service = Service(store, Settings(lease_seconds=LEASE, max_lost=1))
+    toy().ask(0)
+    service.create(spec(sampler="random", budget={"trials": 6}, limits={"failures_in_a_row": 2}))
+    worker = toy("a")
+    worker.service = service
+    worker.ask(6)
+    clock.forward(LEASE + 1)
+    service.reap()
+    assert service.study("s").state == "failed"
+    assert [trial.state for trial in service.trials("s").items] == ["failed"] * 2 + ["cancelled"] * 4

@@ -27,3 +27,11 @@ def test_workers_and_what_they_hold(store, study, trial, lease, moment):
         assert [worker.state for worker in tx.workers.all()] == ["idle", "idle"]
         tx.workers.put(second.model_copy(update={"worker": "a"}))
         assert tx.workers.all() == [second.model_copy(update={"worker": "a"}), second]
+
+
+def test_workers_that_were_silent_for_long_are_forgotten(store):
+    with store.transaction() as tx:
+        for name, silent in (("now", timedelta()), ("lately", timedelta(days=6)), ("once", timedelta(days=8))):
+            tx.workers.put(Worker(worker=name, state="idle", last_seen=tx.now() - silent))
+        tx.workers.forget()
+        assert [worker.worker for worker in tx.workers.all()] == ["now", "lately"]
