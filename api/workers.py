@@ -16,5 +16,5 @@ router = APIRouter(prefix="/v1/workers", tags=["workers"], route_class=StrictRou
 
 @router.get("", openapi_extra=needs("read"), summary="List workers", responses=described())
 def list_workers(service: TheService) -> Page[Worker]:
-    """Give every worker the service has heard of in the last seven days, with its device, versions and what it holds."""
+    """Give every worker the service has heard of in seven days, with its device, versions and what it holds."""
     return Page[Worker](items=tuple(service.workers()))

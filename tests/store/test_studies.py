@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta, timezone
 
 import pytest
+from sqlalchemy import select, update
 
 from lrsearch.errors import Conflict, InvalidInput, NotFound
 from lrsearch.store import Arrival
+from lrsearch.store.tables import STUDIES
 from lrsearch.study import Page
 
 
@@ -193,3 +196,13 @@ def test_open_studies_with_their_owners(store, study):
         assert tx.studies.open_owned() == [("9", "o0"), ("7", "o2"), ("5", "o4")]
         assert tx.studies.open_owned(only="7") == [("7", "o2")]
         assert tx.studies.open_owned(only="6") == []
+
+
+def test_a_study_that_was_stored_before_a_field_was_there_is_read(store, study):
+    add(store, study("s"))
+    with store.transaction() as tx:
+        rest = json.loads(tx.connection.execute(select(STUDIES.c.rest)).scalar_one())
+        del rest["redrawn"]
+        tx.connection.execute(update(STUDIES).values(rest=json.dumps(rest)))
+    with store.transaction(write=False) as tx:
+        assert tx.studies.get("s") == study("s")
