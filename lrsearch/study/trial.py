@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from ..frozen import Flag, Frozen, Natural, Positive, Real
 from ..schedules import AnySchedule
@@ -241,6 +241,9 @@ Item = TypeVar("Item")
 
 class Page(Frozen, Generic[Item]):
     """Some items, and where the next ones begin."""
+
+    # made again for every kind of item, and each time pydantic would look for docstrings in all modules that are loaded
+    model_config = ConfigDict(use_attribute_docstrings=False)
 
     items: tuple[Item, ...]
     next: str | None = None
