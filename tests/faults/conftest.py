@@ -19,7 +19,6 @@ from sqlalchemy import make_url
 from lrsearch.client import Client
 from lrsearch.study import Point, Report, ReportRequest, Result
 
-from ..conftest import fresh_database
 from ..postgres import SETTINGS, Missing, Server
 from . import asker, host
 from .invariants import Watch, lines
@@ -170,12 +169,6 @@ def server():
         if os.environ.get("CI"):
             pytest.fail(f"{reason}; this must not be skipped here")
         pytest.skip(str(reason))
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database of this test's own, empty."""
-    yield from fresh_database(request.param, request)
 
 
 @pytest.fixture

@@ -90,7 +90,8 @@ def test_a_full_disk(small_disk, hosts, askers, clients, watch, external, databa
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [20])
 def test_a_file_that_may_not_grow(hosts, askers, clients, watch, external, database_url, n):
     """A quota: the system refuses with another error than that of a full disk."""
     host = hosts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -89,11 +90,28 @@ def test_a_service_killed_before_its_answer_has_one_effect(hosts, clients, watch
     lose_answers(hosts, clients, watch, external, killed=lambda route: True)
 
 
+def told(client: Client) -> list[tuple[int, str]]:
+    """All that is told of the study until it ends, but for its progress: that is worked out for each who follows."""
+    return [(event.id, event.KIND) for event in client.events("s") if event.KIND != "progress"]
+
+
 def under_load(n: int, hosts, askers, clients, watch, external, number: int) -> None:
-    """Askers ride out ``n`` ends of the service; every attempt goes on where it was."""
+    """Askers, and one who follows, ride out ``n`` ends of the service; every attempt goes on where it was."""
     host = hosts()
     there = clients(host.url)
     there.create(external(8 * n))
+    with ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(told, clients(host.url, patience=60))
+        ends(n, host, there, askers, watch, number)
+        askers.finish()
+        assert there.study("s").progress.trials == {"completed": 8 * n}
+        assert heard.result(60) == told(there), "the stream goes on with no gap"
+    assert {row.attempts for row in watch.check().values()} == {1}, "no lease was reaped because of it"
+    watch.acknowledged(askers.log())
+
+
+def ends(n: int, host, there: Client, askers, watch, number: int) -> None:
+    """End the service ``n`` times in the middle of work, and start it again."""
     for _ in range(2):
         askers.start(host.url, seconds=0.02)
     for _ in range(n):
@@ -104,10 +122,6 @@ def under_load(n: int, hosts, askers, clients, watch, external, number: int) -> 
         until(lambda: there.study("s").state == "running")
         assert sum(psutil.Process(host.process.pid).cpu_times()[:2]) < 10, "back within 10 s of a processor's time"
         watch.check()
-    askers.finish()
-    assert there.study("s").progress.trials == {"completed": 8 * n}
-    assert {row.attempts for row in watch.check().values()} == {1}, "no lease was reaped because of it"
-    watch.acknowledged(askers.log())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 
 from lrsearch.spec_file import read_study
 from lrsearch.store import Store
 
+from ..conftest import fresh_database
+
 Make = Callable[..., Any]
+
+
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.slow), "postgres"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield from fresh_database(request.param, request)
 
 
 def test_digits_step_survives_kills_and_its_best_is_the_best(
@@ -21,14 +29,14 @@ def test_digits_step_survives_kills_and_its_best_is_the_best(
     there = client(one.url)
     study = there.create(read_study("digits-step"))[0]
 
-    def completed() -> int:
-        return there.study(study.name).progress.trials.get("completed", 0)
+    def trained() -> int:
+        return there.study(study.name).progress.epochs.trained
 
-    until(lambda: completed() >= 3)
+    until(lambda: trained() > 30, 200)
     one.workers()[0].kill()
-    until(lambda: completed() >= 8)
+    until(lambda: trained() > 120, 200)
     one.end(signal.SIGKILL)
-    two = serving(workers=2, port=one.port, LRSEARCH_DATABASE_URL=database_url)
+    two = serving(workers=1, port=one.port, LRSEARCH_DATABASE_URL=database_url)
     until(lambda: there.study(study.name).state == "completed", 240)
 
     trials = there.list_trials(study.name, limit=100).items

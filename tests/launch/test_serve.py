@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,11 @@ import psutil
 import pytest
 
 import lrsearch
+from lrsearch.service import Service
 from lrsearch.spec_file import read_study
+from lrsearch.store import Store
+
+from ..conftest import fresh_database
 
 Make = Callable[..., Any]
 
@@ -40,56 +44,66 @@ def test_workers_die_with_a_service_that_is_killed(serving: Make, client: Make, 
     until(lambda: not any(worker.is_running() for worker in family), 20)
 
 
-def test_killed_workers_and_services_lose_nothing(
-    serving: Make, client: Make, until: Make, slow_study: dict[str, Any]
+PRUNERS = {
+    "none": "none",
+    "asha": {"name": "asha"},
+    "median": {"name": "median", "startup_trials": 1, "startup_epochs": 2},
+}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield from fresh_database(request.param, request)
+
+
+@pytest.mark.parametrize(
+    ("pruner", "number"),
+    [
+        ("asha", signal.SIGKILL),
+        pytest.param("asha", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("none", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("median", signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
+def test_workers_and_services_that_end_change_nothing(
+    serving: Make,
+    client: Make,
+    until: Make,
+    slow_study: dict[str, Any],
+    store: Store,
+    database_url: str,
+    tmp_path: Path,
+    pruner: str,
+    number: int,
 ) -> None:
-    one = serving(workers=1)
+    """The worker is killed, then the service is ended: the study ends as one that nothing happened to."""
+    disturbed = {**slow_study, "budget": {"trials": 8}, "sampler": {"name": "random", "seed": 1}}
+    disturbed |= {"pruner": PRUNERS[pruner]}
+    one = serving(workers=1, LRSEARCH_DATABASE_URL=database_url)
     there = client(one.url)
-    there.create(slow_study)
+    there.create(disturbed)
     until(lambda: there.study("slow").progress.epochs.trained > 20)
     for worker in one.workers():
         worker.kill()
     until(lambda: any(trial.attempts == 2 for trial in there.list_trials("slow").items))  # a new worker took over
-    until(lambda: there.study("slow").progress.epochs.trained > 70)
-    one.end(signal.SIGKILL)
-    two = serving(workers=1, port=one.port)
+    trained = there.study("slow").progress.epochs.trained
+    until(lambda: there.study("slow").progress.epochs.trained > trained + 20)
+    assert one.end(number) == (0 if number == signal.SIGTERM else -number)
+    if number == signal.SIGTERM:
+        assert Service(store).study("slow").progress.trials.get("running", 0) == 0, "what was at work is handed back"
+    two = serving(workers=1, port=one.port, LRSEARCH_DATABASE_URL=database_url)
     until(lambda: there.study("slow").state == "completed")
-    trials = there.list_trials("slow").items
-    assert [trial.number for trial in trials] == list(range(4))
-    assert {trial.state for trial in trials} <= {"completed", "diverged"}
-    assert there.best("slow").value == min(trial.value for trial in trials if trial.value is not None)
-    for trial in trials:
-        assert [point.update for point in there.curve("slow", trial.number)] == [1600 * n for n in range(1, 51)]
-    assert two.end() == 0
-
-
-@pytest.mark.parametrize(
-    "pruner",
-    [
-        {"name": "asha"},
-        pytest.param({"name": "median", "startup_trials": 1, "startup_epochs": 2}, marks=pytest.mark.slow),
-    ],
-)
-def test_kills_change_no_decision_of_a_pruned_study(
-    serving: Make, client: Make, until: Make, slow_study: dict[str, Any], tmp_path: Path, pruner: dict[str, Any]
-) -> None:
-    """The worker is killed, then the service: the study ends as one that nothing happened to."""
-    pruned = {**slow_study, "budget": {"trials": 10}, "sampler": {"name": "random", "seed": 1}, "pruner": pruner}
-    one = serving(workers=1)
-    there = client(one.url)
-    there.create(pruned)
-    until(lambda: there.study("slow").progress.epochs.trained > 30)
-    for worker in one.workers():
-        worker.kill()
-    until(lambda: any(trial.attempts == 2 for trial in there.list_trials("slow").items))
-    until(lambda: there.study("slow").progress.epochs.trained > 60)
-    one.end(signal.SIGKILL)
-    two = serving(workers=1, port=one.port)
-    until(lambda: there.study("slow").state == "completed")
-    undisturbed = lrsearch.run(pruned, database=f"sqlite:///{tmp_path / 'undisturbed.db'}")
+    undisturbed = lrsearch.run(disturbed, database=f"sqlite:///{tmp_path / 'undisturbed.db'}")
     found, expected = there.list_trials("slow").items, undisturbed.trials()
     assert [(it.number, it.state, it.value) for it in found] == [(it.number, it.state, it.value) for it in expected]
-    assert {trial.state for trial in found} >= {"completed", "pruned"}
+    assert "completed" in {trial.state for trial in found}
+    assert ("pruned" in {trial.state for trial in found}) == (pruner != "none")
+    completed = [trial.value for trial in found if trial.state == "completed" and trial.value is not None]
+    assert there.best("slow").value == min(completed)
+    for trial in found:
+        updates = [point.update for point in there.curve("slow", trial.number)]
+        assert updates == [1600 * n for n in range(1, len(updates) + 1)]
+        assert len(updates) == 50 or trial.state != "completed"
     assert two.end() == 0
 
 
