@@ -27,7 +27,7 @@ from .nursery import CONTEXT, Child
 LEASE_SECONDS = 2.0
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 150) -> Any:
     """What ``condition`` answers, once it is true."""
     end = time.monotonic() + seconds
     while not (found := condition()):

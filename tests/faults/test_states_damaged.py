@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,16 @@ def damage(folder: Path, dice: random.Random) -> int:
     return len(hurt)
 
 
+@contextmanager
+def training(command: list[str], own: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker, killed at the end of the block."""
+    with subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL) as worker:
+        try:
+            yield worker
+        finally:
+            worker.kill()
+
+
 def disturbed(n: int, hosts, clients, watch, tmp_path: Path) -> None:
     """``n`` workers are ended or killed, some while they store; what they stored is damaged each time."""
     folder = tmp_path / "prefixes"
@@ -71,7 +83,7 @@ def disturbed(n: int, hosts, clients, watch, tmp_path: Path) -> None:
 
     n_damaged, kills = 0, []
     for kill in range(n):
-        with subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL) as worker:
+        with training(command, own) as worker:
             before, stored = trained(), set(folder.iterdir()) if folder.exists() else set()
             until(lambda before=before: trained() > before + 5)
             if kill % 3 == 1:
@@ -81,13 +93,12 @@ def disturbed(n: int, hosts, clients, watch, tmp_path: Path) -> None:
                 if kill % 3 == 0:
                     assert worker.wait(30) == 0
                 until(lambda stored=stored, worker=worker: set(folder.glob("*")) - stored or worker.poll() is not None)
-            worker.kill()
         watch.check()
         kills.append((worker.returncode, there.study("s").progress.trials))
         if folder.exists():
             n_damaged += damage(folder, dice)
     assert n_damaged > 0, (kills, sorted(folder.glob("*")))
-    with subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL) as worker:
+    with training(command, own) as worker:
         until(lambda: there.study("s").state == "completed")
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0

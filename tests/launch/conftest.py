@@ -18,7 +18,7 @@ import pytest
 from lrsearch.client import Client
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 150) -> Any:
     """What ``condition`` answers, once it is true."""
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -40,7 +40,7 @@ class Serving:
         command = [sys.executable, "-P", "-m", "lrsearch.cli", "serve", "--port", str(port), "--workers", str(workers)]
         self.errors = (folder / "serve.err").open("ab")
         self.process = subprocess.Popen(
-            [*command, "--lease-seconds", "2", *options],
+            [*command, "--lease-seconds", "4", *options],
             env=kept | own | environment,
             stdout=subprocess.PIPE,
             stderr=self.errors,

@@ -153,8 +153,8 @@ def test_the_token_is_for_everybody(
 
 @pytest.mark.slow
 def test_digits_step_survives_random_kills(serving: Make, client: Make, until: Make) -> None:
-    dice = random.Random(0)
-    one = serving(workers=2)
+    dice, lease = random.Random(0), ("--lease-seconds", "10")  # nobody is to be lost but who is killed
+    one = serving(*lease, workers=2)
     there = client(one.url)
     there.create(read_study("digits-step"))
     n_killed = 0
@@ -173,7 +173,7 @@ def test_digits_step_survives_random_kills(serving: Make, client: Make, until: M
         dice.choice(until(one.workers)).kill()
         time.sleep(3 * dice.random())
         one.end(signal.SIGKILL)
-        one = serving(workers=2, port=one.port)
+        one = serving(*lease, workers=2, port=one.port)
     assert n_killed >= 2
     until(lambda: there.study("digits-step").state == "completed", 200)
     trials = there.list_trials("digits-step", limit=1000).items
