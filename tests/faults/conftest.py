@@ -107,7 +107,7 @@ class Askers:
     def finish(self) -> None:
         """Wait for those that live; they must end by themselves, without a complaint."""
         for process in self._all:
-            assert process.wait(60) in (0, -signal.SIGKILL)
+            assert process.wait(150) in (0, -signal.SIGKILL)
 
     def close(self) -> None:
         for process in self._all:

@@ -64,7 +64,15 @@ class Child:
 
 
 def _run(main: Callable[..., None], arguments: tuple[Any, ...], errors: Path | None) -> None:
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
     if errors is not None:
         with errors.open("ab") as log:
             os.dup2(log.fileno(), sys.stderr.fileno())
     main(*arguments)
+
+
+def _end_with_the_tests() -> None:
+    tests = multiprocessing.parent_process()
+    assert tests is not None
+    tests.join()
+    os._exit(1)

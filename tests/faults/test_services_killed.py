@@ -99,12 +99,12 @@ def under_load(n: int, hosts, askers, clients, watch, external, number: int) -> 
     """Askers, and one who follows, ride out ``n`` ends of the service; every attempt goes on where it was."""
     host = hosts()
     there = clients(host.url)
-    there.create(external(8 * n))
+    there.create(external(5 * n))
     with ThreadPoolExecutor(1) as pool:
         heard = pool.submit(told, clients(host.url, patience=60))
         ends(n, host, there, askers, watch, number)
         askers.finish()
-        assert there.study("s").progress.trials == {"completed": 8 * n}
+        assert there.study("s").progress.trials == {"completed": 5 * n}
         assert heard.result(60) == told(there), "the stream goes on with no gap"
     assert {row.attempts for row in watch.check().values()} == {1}, "no lease was reaped because of it"
     watch.acknowledged(askers.log())
