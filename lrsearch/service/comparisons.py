@@ -19,6 +19,7 @@ from ..study import (
 )
 from .checkpoints import Checkpoints
 from .ground import differing
+from .naming import numbered
 
 
 class Comparisons(Checkpoints):
@@ -37,7 +38,7 @@ class Comparisons(Checkpoints):
         with self._writing() as tx:
             if answer := self._answered(tx, Comparison, key, owner, request):
                 return answer, True
-            name = spec.name or self._free_comparison_name(tx, spec.spec.task)
+            name = spec.name or numbered(f"compare-{spec.spec.task[:30]}", tx.comparisons.find)
             if spec.name is not None and (found := tx.comparisons.find(spec.name)) is not None:
                 differ = differing(found.spec.model_dump(mode="json"), spec.model_dump(mode="json"))
                 if differ:
@@ -53,13 +54,6 @@ class Comparisons(Checkpoints):
                 for position, arm in enumerate(spec.arms):
                     self._add_study(tx, contender(spec, position, arm, repeat), owner, comparison=name)
             return self._answer(tx, self._compared(tx, comparison), key, owner, request), True
-
-    @staticmethod
-    def _free_comparison_name(tx: Transaction, task: str) -> str:
-        number = 1
-        while tx.comparisons.find(f"compare-{task[:30]}-{number}") is not None:
-            number += 1
-        return f"compare-{task[:30]}-{number}"
 
     def comparison(self, name: str) -> Comparison:
         """One comparison, with what its finished repeats say. Raises NotFound."""

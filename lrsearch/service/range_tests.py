@@ -10,6 +10,7 @@ from ..store import LeaseRow, Transaction
 from ..study import Assignment, Directive, Page, RangeTest, RangeTestSpec, Rejected, Report, Study, StudySpec, SweepSpec
 from ..tasks.catalog import CATALOG
 from .ground import differing
+from .naming import numbered
 from .studies import Studies
 
 MARK = "range test "
@@ -68,11 +69,8 @@ class RangeTests(Studies):
 
     def _add_range_test(self, tx: Transaction, spec: RangeTestSpec, owner: str, study: str | None = None) -> RangeTest:
         name = spec.name
-        number = 1
-        while name is None or (study is not None and tx.range_tests.find(name) is not None):
-            name = f"range-{spec.task[:80]}-{number}"
-            number += 1
-            name = None if tx.range_tests.find(name) is not None else name
+        if name is None or (study is not None and tx.range_tests.find(name) is not None):
+            name = numbered(f"range-{spec.task[:80]}", tx.range_tests.find)
         spec = spec.model_copy(update={"name": name})
         offer = self._offer(tx, spec.task)
         warnings: tuple[str, ...] = (self._unoffered(tx, spec.task, "range test"),)

@@ -11,6 +11,7 @@ from ..store import Transaction
 from ..study import ENDED, Page, Range, Study, StudyPatch, StudySpec, Trial
 from ..trajectory import Plan, first_key
 from .ground import Ground, differing
+from .naming import numbered
 from .standing import Standing
 
 MAX_KEYED = 1_000_000
@@ -43,7 +44,11 @@ class Studies(Standing, Ground):
             if spec.name is not None and (found := tx.studies.find(spec.name)) is not None:
                 self._require_same(tx, found, spec)
                 return self._standing(tx, found), False
-            named = spec if spec.name is not None else spec.model_copy(update={"name": free_name(tx, spec.task)})
+            named = (
+                spec
+                if spec.name is not None
+                else spec.model_copy(update={"name": numbered(spec.task[:90], tx.studies.find)})
+            )
             study = self._add_study(tx, named, owner)
             self._audit(tx, "create", f"studies/{study.name}")
             return self._answer(tx, self._standing(tx, study), key, owner, request), True
@@ -214,14 +219,6 @@ class Studies(Standing, Ground):
         for lease in {*tx.trials.n_held(name), *([sweeping] if sweeping is not None else [])}:
             tx.trials.let_go(lease)
             tx.leases.delete(lease)
-
-
-def free_name(tx: Transaction, task: str) -> str:
-    """The task's name and the first number that is free."""
-    number = 1
-    while tx.studies.find(f"{task[:90]}-{number}") is not None:
-        number += 1
-    return f"{task[:90]}-{number}"
 
 
 def baseline_trials(study: Study, space: Space) -> list[Trial]:
