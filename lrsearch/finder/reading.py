@@ -47,6 +47,7 @@ def smooth(loss: FloatArray, share: float = SMOOTHING) -> FloatArray:
     return smoothed
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of losses near the end of the numbers
 def read(losses: SweepLosses, smoothing: float = SMOOTHING) -> RangeTestResult:
     """The suggestions of every rule, their spread, the edge, and a range for ``initial_lr``.
 

@@ -73,8 +73,9 @@ def changed(news: News, added: Added, again_elsewhere: int, now: datetime) -> di
     changes: dict[str, Any] = {"heard": trial.attempts} if trial.heard < trial.attempts else {}
     if trial.heard == 0 and trial.purpose == "trial":
         # it may have waited for its turn since it was handed out
-        began = now - timedelta(seconds=sum(p.seconds or 0.0 for p in news.points if not p.shared))
-        changes["started_at"] = began if trial.handed_at is None else max(began, trial.handed_at)
+        lasted = sum(p.seconds or 0.0 for p in news.points if not p.shared)
+        had = now if trial.handed_at is None else trial.handed_at
+        changes["started_at"] = had if (now - had).total_seconds() <= lasted else now - timedelta(seconds=lasted)
     if not news.points:
         return changes
     fresh, again = added

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 from ..errors import NotFound
 from ..search import expected_share
 from ..store import Transaction
-from ..study import ENDED, Best, Confirmed, Point, Progress, Seconds, Study, Trial, mean_metrics, mean_of
+from ..study import ENDED, Best, Confirmed, Point, Progress, Seconds, Study, Trial, mean_metrics, mean_of, spread_of
 from .rungs import Climbing
 
 BUDGET_SPENT = "the study's budget was spent before this trial began"
@@ -145,7 +144,7 @@ class Standing(Climbing):
             metric = study.spec.objective.metric or ""
             values = [last[seed].metrics.get(metric) if seed in last else None for seed in seeds_for(study, trial)]
             mean = mean_of(values)
-            spread = statistics.stdev([v for v in values if v is not None]) if mean is not None and values[1:] else None
+            spread = spread_of(values) if mean is not None else None
             changes["confirmed"] = Confirmed(mean=mean, std=spread, seeds=tuple(seeds_for(study, trial)))
         else:
             metrics = mean_metrics(list(last.values()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import InvalidInput
-from ..study import Point, Purpose
+from ..study import Point, Purpose, mean_of
 from .columns import finite, from_json
 from .noun import Noun, refuse
 from .tables import POINTS, TRIALS
@@ -162,7 +161,7 @@ class Points(Noun):
         values: dict[int, list[float | None]] = {}
         for number, value in self._connection.execute(_EARLIER, its):
             values.setdefault(number, []).append(value)
-        return [(number, _mean(of_seeds)) for number, of_seeds in values.items()]
+        return [(number, mean_of(of_seeds)) for number, of_seeds in values.items()]
 
     def cut(self, study: str, number: int, *, after: int) -> None:
         """Erase a trial's own points beyond epoch ``after``."""
@@ -206,8 +205,3 @@ def _its(study: str, number: int, purpose: Purpose) -> ColumnElement[bool]:
 
 def _point(epoch: int, seed: int, rest: str) -> Point:
     return Point.model_validate(from_json(rest) | {"epoch": epoch, "seed": seed})
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if len(known) == len(values) else None

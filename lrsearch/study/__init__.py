@@ -29,7 +29,7 @@ from .lease import (
     TaskOffer,
     Worker,
 )
-from .means import by_epoch, mean_metrics, mean_of
+from .means import by_epoch, mean_metrics, mean_of, spread_of
 from .optimizers import OPTIMIZERS, Adagrad, Adam, AdamW, AnyOptimizer, OptimizerSpec, Ranger, Rmsprop, Sgd
 from .preview import Cost, Preview, SampleCurve
 from .pruners import AshaPruner, HyperbandPruner, MedianPruner, NoPruner, RungPruner
@@ -93,5 +93,5 @@ __all__ = [
     "Sgd", "SpaceSpec", "Stop", "Study", "StudyEvent", "StudyPatch", "StudySpec", "StudyState", "SweepLosses",
     "SweepSpec", "TaskDefaults", "TaskOffer", "Text", "Token", "TokenRequest", "TrainSpec", "Trial", "TrialRequest",
     "TrialState", "TrialsEvent", "Verdict", "WarningEvent", "Watch", "Worker", "by_epoch", "mean_metrics", "mean_of",
-    "nested", "now", "read_spec",
+    "nested", "now", "read_spec", "spread_of",
 ]  # fmt: skip

@@ -1,18 +1,35 @@
-"""Means over seeds."""
+"""Means and spreads over seeds."""
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from .trial import Point
+if TYPE_CHECKING:
+    from .trial import Point
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
     """The mean; None where a value is missing or was not finite."""
     finite = [value for value in values if value is not None]
-    return math.fsum(finite) / len(values) if values and len(finite) == len(values) else None
+    if not values or len(finite) < len(values):
+        return None
+    try:
+        return math.fsum(finite) / len(values)
+    except OverflowError:  # of the sum alone
+        return math.fsum(value / len(values) for value in finite)
+
+
+def spread_of(values: Sequence[float | None]) -> float | None:
+    """The standard deviation of a sample; None of fewer than two values, and where it is not finite."""
+    finite = [value for value in values if value is not None]
+    try:
+        return statistics.stdev(finite) if len(finite) > 1 else None
+    except OverflowError:
+        return None
 
 
 def mean_metrics(points: Sequence[Point]) -> dict[str, float | None]:

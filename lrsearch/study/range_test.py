@@ -18,13 +18,15 @@ MIN_RATES = 20
 MAX_UPDATES = 10_000
 
 Rate = Annotated[Real, Field(gt=0)]
+Tried = Annotated[Real, Field(ge=1e-30, le=1e30)]
+"""A rate of a sweep: what is read from its curve, ratios of rates among it, stays finite and above 0."""
 
 
 class SweepSpec(Frozen):
     """Which rates are tried: from ``low`` to ``high``, each for ``batches_per_rate`` updates."""
 
-    low: Rate = 1e-6
-    high: Rate = 10.0
+    low: Tried = 1e-6
+    high: Tried = 10.0
     updates: Annotated[Positive, Field(le=MAX_UPDATES)] = 100
     """Optimiser updates in all."""
     batches_per_rate: Positive = 1
@@ -73,7 +75,7 @@ class RangeTestSpec(SweepSpec):
 class SweepLosses(Frozen):
     """What a sweep measured, a rate each, in rising order."""
 
-    lr: Annotated[tuple[Rate, ...], Field(max_length=MAX_UPDATES)]
+    lr: Annotated[tuple[Tried, ...], Field(max_length=MAX_UPDATES)]
     loss: Annotated[tuple[Metric, ...], Field(max_length=MAX_UPDATES)]
     """The training loss before each update with the rate, their mean; null = was not finite."""
 

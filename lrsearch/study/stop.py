@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ..frozen import Frozen, Positive, Real
+from .means import mean_of
 
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_./-]{0,99}$")]
 
@@ -53,8 +54,8 @@ class Watch:
 
     def stops(self, values: Sequence[float | None]) -> bool:
         """Take one more epoch in, a value a seed; whether the training ends with it."""
-        known = [value for value in values if value is not None and math.isfinite(value)]
-        score = self._sign * math.fsum(known) / len(known) if known and len(known) == len(values) else math.nan
+        mean = mean_of([None if value is None or not math.isfinite(value) else value for value in values])
+        score = math.nan if mean is None else self._sign * mean
         if score < self._best - self._rule.min_delta:
             self._best, self._waited = score, 0
         else:

@@ -43,7 +43,7 @@ class Point(Frozen):
     """Whether it was taken from a stored prefix instead of trained."""
     lr_first: Annotated[Metric, Absent] = None
     lr_last: Annotated[Metric, Absent] = None
-    seconds: Annotated[Annotated[Real, Field(ge=0)] | None, Absent] = None
+    seconds: Annotated[Annotated[Real, Field(ge=0, le=1e9)] | None, Absent] = None
     metrics: Annotated[dict[Annotated[str, Field(max_length=100)], Metric], Field(max_length=100)]
     """null = was not finite."""
     diagnostics: Annotated[Diagnostics | None, Absent] = None

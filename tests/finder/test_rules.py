@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lrsearch.finder import RULES, smooth
+from lrsearch.errors import InvalidInput
+from lrsearch.finder import RULES, read, smooth
+from lrsearch.study import RangeTestSpec, SweepLosses
 
 LR = np.geomspace(1e-6, 10, 100)
 
@@ -94,3 +96,22 @@ def test_smoothing_stays_between_the_losses(losses, share):
 def test_smoothing_moves_nothing_sideways():
     step = np.where(np.arange(101) < 50, 1.0, 0.0)
     assert smooth(step, 0.03)[49:51].mean() == pytest.approx(0.5, abs=1e-6)
+
+
+@given(
+    st.lists(st.floats(1e-30, 1e30), min_size=1, max_size=60, unique=True).map(sorted),
+    st.data(),
+)
+@settings(max_examples=200, deadline=None)
+def test_whatever_a_worker_may_report_is_read(lr, data):
+    """An answer that fails would come again for ever: the worker sends its curve until it is taken."""
+    extreme = st.sampled_from([0.0, 1.0, -1e308, 1.7e308, 5e-324])
+    losses = data.draw(st.lists(st.floats() | extreme | st.none(), min_size=len(lr), max_size=len(lr)))
+    found = read(SweepLosses(lr=tuple(lr), loss=tuple(losses)))
+    assert found.suggested is None or 0 < found.suggested < 1e31
+
+
+@pytest.mark.parametrize("bounds", [{"low": 1e-300}, {"high": 1e300}])
+def test_rates_beyond_all_sense_are_refused(bounds):
+    with pytest.raises(InvalidInput, match=next(iter(bounds))):
+        RangeTestSpec.read({"task": "toy"} | bounds)
