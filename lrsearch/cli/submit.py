@@ -33,7 +33,10 @@ def submit(
     spec = read_study(file, settings or (), name=name)
     with client(server, token) as verbs:
         study, created = verbs.create(spec)
-        complain([f"{study.name}: {asked(study)}; {'created' if created else 'it is there already'} at {verbs.server}"])
+        there = "created" if created else f"it is there already, `{study.owner}`'s,"
+        complain([f"{study.name}: {asked(study)}; {there} at {verbs.server}"])
+        if any(value != getattr(study.spec.budget, name) for name, value in spec.budget if value is not None):
+            complain([f"its budget stays as it was; PATCH /v1/studies/{study.name} or `Client.patch` changes it"])
         complain(study.warnings)
         if follow:
             try:

@@ -95,7 +95,10 @@ def test_the_same_over_http(cli: Cli, server: str, service: Service, small: Path
     answer = cli("submit", str(small))
     assert answer.code == 0
     assert f"small: 3 trials, 12 epochs asked; created at {server}" in answer.err
-    assert "there already" in cli("submit", str(small)).err
+    again = cli("submit", str(small)).err
+    assert "there already, `local`'s" in again
+    assert "budget" not in again
+    assert "its budget stays as it was" in cli("submit", str(small), "--set", "budget.trials=4").err
     assert cli("best", "small").code == 3
     assert "paused" in cli("pause", "small").out
     assert json.loads(cli("resume", "small", "--json").out)["state"] == "queued"
