@@ -35,8 +35,7 @@ class Keras(keras.callbacks.Callback):
     them. Keras's metrics keep their names where they begin with ``val_``; the others get ``train_`` before: ``loss``
     is ``train_loss``. Works on every backend of Keras, for every family, metric-driven ones too.
 
-    Several processes train a trial together on JAX alone (``keras.distribution``), where all of them asked for it
-    together: give ``trials`` their ``rank``, ``world`` and ``broadcast``.
+    It trains in one process, on as many of its devices as Keras is told of.
 
     Args:
         trial: what ``Client.trials`` or ``lrsearch.run`` hands out.
@@ -45,8 +44,8 @@ class Keras(keras.callbacks.Callback):
     Raises:
         InvalidInput: here, where the schedule controls more than one rate for all parameters; from ``fit``, where the
             model was compiled with a schedule of its own or ``steps_per_execution`` above 1, where ``fit`` ends before
-            the trial does or begins elsewhere, where an epoch has other updates than the trial, or where other
-            processes train than share the trial.
+            the trial does or begins elsewhere, where an epoch has other updates than the trial, or where
+            several processes train the model or share the trial.
     """
 
     def __init__(self, trial: LiveTrial, *, updates_per_epoch: int | None = None) -> None:
@@ -57,7 +56,13 @@ class Keras(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Look whether this training can be the trial's."""
-        self._progress.require_processes(_n_processes())
+        self._progress.require_processes(1)
+        if (n_processes := _n_processes()) > 1:
+            raise InvalidInput(
+                f"this callback trains in one process (got {n_processes}); several train a trial together in a loop of "
+                "your own, with `rank`, `world` and `broadcast` of `trials`",
+                field="world",
+            )
         self._progress.require_epochs(self.params["epochs"], "fit(..., epochs=trial.epochs)")
         if self.model.steps_per_execution != 1:
             raise InvalidInput(
