@@ -5,6 +5,8 @@ Draw for draw what ``mnist1d.data.make_dataset`` of the PyPI package draws (a te
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 TEMPLATES = (
@@ -47,16 +49,18 @@ def signals(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     shapes = (shapes - shapes[:, :1]) / 6
     draws = np.random.RandomState(seed)
     labels = np.repeat(np.arange(10), per_class)
+    dilated = [[_padded(shape, padding) for padding in range(PADDING[0], PADDING[1] + 1)] for shape in shapes]
     clean = np.empty((len(labels), DILATED))
     correlated, white, slope = np.empty_like(clean), np.empty_like(clean), np.empty(len(labels))
     for i, label in enumerate(labels):
-        padding = PADDING[0] + int(draws.rand() * (PADDING[1] - PADDING[0] + 1))
-        padded = np.concatenate([shapes[label] + 1e-8, np.zeros(padding)])
-        dilated = stretched(padded, DILATED) * (1 + SCALE * (draws.rand() - 0.5))
-        clean[i] = np.roll(dilated, draws.choice(MAX_SHIFT))
-        correlated[i] = CORRELATED_NOISE * draws.randn(DILATED)
-        white[i] = WHITE_NOISE * draws.randn(DILATED)
+        shape = dilated[label][int(draws.rand() * (PADDING[1] - PADDING[0] + 1))]
+        scaled = shape * (1 + SCALE * (draws.rand() - 0.5))
+        shift = draws.randint(MAX_SHIFT)
+        clean[i, shift:], clean[i, :shift] = scaled[: DILATED - shift], scaled[DILATED - shift :]
+        correlated[i] = draws.randn(DILATED)
+        white[i] = draws.randn(DILATED)
         slope[i] = SHEAR * (draws.rand() - 0.5)
+    correlated, white = CORRELATED_NOISE * correlated, WHITE_NOISE * white
     noisy = np.where(clean != 0, clean, gaussian_filter1d(correlated, 2, axis=1)) + white
     sheared = noisy - slope[:, None] * np.linspace(-0.5, 0.5, DILATED)
     short = np.stack([stretched(signal, LENGTH) for signal in sheared])
@@ -64,7 +68,16 @@ def signals(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return short[shuffle], labels[shuffle]
 
 
+def _padded(shape: np.ndarray, padding: int) -> np.ndarray:
+    return stretched(np.concatenate([shape + 1e-8, np.zeros(padding)]), DILATED)
+
+
 def stretched(signal: np.ndarray, n: int) -> np.ndarray:
     """``signal`` sampled at ``n`` evenly spaced points, linearly interpolated."""
-    sampled: np.ndarray = np.interp(np.linspace(0, 1, n), np.linspace(0, 1, len(signal)), signal)
+    sampled: np.ndarray = np.interp(_points(n), _points(len(signal)), signal)
     return sampled
+
+
+@cache
+def _points(n: int) -> np.ndarray:
+    return np.linspace(0, 1, n)
