@@ -36,6 +36,9 @@ WORTH = 0.9
 SAME = 1.1
 """Where calls take short, more lanes are taken even if a lane costs up to so much of what it costs among fewer: they
 leave fewer cohorts side by side, each of which pays for its own calls."""
+ARITHMETIC = 0.5
+"""Where calls take long and a lane still costs this share of one alone, a call is arithmetic for all but a small part,
+so that among more lanes a lane cannot cost so much less that it counts."""
 MEMORY_SHARE = 0.5
 """Of the free memory, what programs may be planned to use."""
 PROBED = ((2, 1), (5, 4))
@@ -167,6 +170,8 @@ def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[
         if now < share * (1 if best == 1 else SAME if seconds < LONGEST_SECONDS else WORTH):
             best, share = n_lanes, now
         elif now > (WORTH if n_lanes == FEW else 2 * WORTH):
+            break
+        if n_lanes > FEW and seconds > LONGEST_SECONDS and now > ARITHMETIC:
             break
     return best, least
 
