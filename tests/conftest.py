@@ -31,6 +31,16 @@ os.environ.setdefault("LRSEARCH_SPOOL", tempfile.mkdtemp(prefix="lrsearch-tests-
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+SLOW_SECONDS = 1800
+"""How long a long form may take, where it does not say itself."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+
+
 Drawn = tuple[Schedule, int | None]
 
 

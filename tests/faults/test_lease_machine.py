@@ -238,7 +238,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def heard(self, lease: str, report: Report, refused: bool) -> None:
         where = (report.study, report.trial)
         trial = self.model.trials[where]
-        if trial.holder != lease or trial.attempts != report.attempt or trial.state != "running":
+        if trial.holder != lease or trial.attempts != report.attempt or trial.state not in ("running", "waiting"):
             return
         assert not refused, f"{where} is held by this lease: its report is in order"
         if report.points or report.result:
@@ -357,7 +357,6 @@ def test_leases_follow_the_model() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(8))
 def test_leases_follow_the_model_for_long(part: int) -> None:
     with file_databases() as fresh:
@@ -370,7 +369,6 @@ def test_leases_follow_the_model_on_postgres(postgres_url: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(2))
 def test_leases_follow_the_model_on_postgres_for_long(postgres_url: str, part: int) -> None:
     with one_database(postgres_url) as fresh:
