@@ -39,8 +39,8 @@ def until(condition: Callable[[], Any], seconds: float = 150) -> Any:
 class Host:
     """A service on a database, at one port however often it is started. Files that are read-only are so for it, too."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._database = url
+    def __init__(self, url: str, folder: Path, lease_seconds: float) -> None:
+        self._database, self._lease_seconds = url, lease_seconds
         self.errors = folder / f"host-{id(self)}.log"
         self.port = 0
         self.kills = 0
@@ -49,7 +49,7 @@ class Host:
     def start(self) -> None:
         self._hear, say = CONTEXT.Pipe(duplex=False)
         with say:
-            self.process = Child(host.main, self._database, self.port, LEASE_SECONDS, say, errors=self.errors)
+            self.process = Child(host.main, self._database, self.port, self._lease_seconds, say, errors=self.errors)
         found = re.match(r"Listening on http://\S+:(\d+)", self._hear.recv())
         assert found, self.errors.read_text()
         self.port = int(found[1])
@@ -179,11 +179,11 @@ def askers(tmp_path: Path) -> Iterator[Askers]:
 
 
 @pytest.fixture
-def hosts(database_url: str, tmp_path: Path) -> Iterator[Callable[[], Host]]:
+def hosts(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Host]]:
     started: list[Host] = []
 
-    def start() -> Host:
-        started.append(Host(database_url, tmp_path))
+    def start(lease_seconds: float = LEASE_SECONDS) -> Host:
+        started.append(Host(database_url, tmp_path, lease_seconds))
         return started[-1]
 
     yield start

@@ -21,7 +21,7 @@ def database_url(postgres_url):
 
 def crowd(n_askers: int, n_trials: int, hosts, watch, external) -> None:
     """Askers in threads, half at each of two services, on one grid."""
-    both = [hosts(), hosts()]
+    both = [hosts(lease_seconds=60), hosts(lease_seconds=60)]  # of so many nobody is soon heard again
     with Client(both[0].url, patience=30) as there:
         there.create(external(n_trials))
         got: list[tuple[int, int]] = []
