@@ -16,9 +16,9 @@ from typing_extensions import override
 from ..space import Space
 from ..study import Outcome
 from .memory import Memory
-from .observation import Observation, as_trial, observations
 from .permutation import Permutation
 from .quiet import quiet
+from .seen import Seen
 from .tpe import SpaceTpe
 
 Params = dict[str, JsonValue]
@@ -87,7 +87,7 @@ class Random(Sampler):
             try:
                 return self.space.suggest(trial)
             finally:
-                self._memory.forget(0)
+                self._memory.forget()
 
 
 class Tpe(Sampler):
@@ -104,29 +104,19 @@ class Tpe(Sampler):
 
     def __init__(self, space: Space) -> None:
         super().__init__(space)
-        self._parallel = self.spec.parallel or space.spec.DEFAULT_PARALLEL
-        self._shown: list[Observation] = []
+        self._seen = Seen(space, self.spec.parallel or space.spec.DEFAULT_PARALLEL)
         with quiet():
             self._memory = Memory(space.spec.minimize)
 
     @override
     def params(self, number: int, history: Sequence[Outcome]) -> Params:
         with quiet():
-            self._show(observations(history, number, self._parallel, self.space.spec.minimize))
-            sampler = SpaceTpe(self.seed_of(number), self.STARTUP_TRIALS, self.CANDIDATES)
-            trial = self._memory.ask(sampler)
+            self._seen.show(history, number)
+            sampler = SpaceTpe(self.seed_of(number), self.STARTUP_TRIALS, self.CANDIDATES, self._seen)
             try:
-                return self.space.suggest(trial)
+                return self.space.suggest(self._memory.ask(sampler))
             finally:
-                self._memory.forget(len(self._shown))
-
-    def _show(self, wanted: list[Observation]) -> None:
-        """Make Optuna's memory hold ``wanted``: only what differs from what it holds is written."""
-        self._memory.forget(min(len(wanted), len(self._shown)))
-        for number, observation in enumerate(wanted):
-            if number >= len(self._shown) or observation != self._shown[number]:
-                self._memory.put(number, as_trial(observation, self.space))
-        self._shown = wanted
+                self._memory.forget()
 
 
 SAMPLERS: Mapping[str, type[Sampler]] = MappingProxyType({"grid": Grid, "random": Random, "tpe": Tpe})

@@ -1,4 +1,4 @@
-"""Optuna's TPE sampler, with what does not change between suggestions looked up instead of worked out anew."""
+"""Optuna's TPE sampler over columns, without a step in Python for every trial seen."""
 
 from __future__ import annotations
 
@@ -8,26 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
+from optuna.samplers._tpe.sampler import default_gamma
 from optuna.search_space.group_decomposed import _SearchSpaceGroup
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from typing_extensions import override
+
+from .seen import Rows, Seen
 
 
 class SpaceTpe(TPESampler):
-    """``TPESampler`` over the trials of a ``Memory``: the same suggestions, with less work for every trial seen.
+    """``TPESampler`` over the trials of a ``Seen``: the same suggestions, with less work for every trial seen.
 
-    Two steps of Optuna's go over all trials in Python and cost more than the estimator itself. They lean on what holds
-    here: the distribution of a label never changes, and numbers and indices are their own internal representation. The
-    tests hold this class to Optuna's own, suggestion by suggestion.
+    Optuna's own goes over all trials in Python several times a suggestion, which costs far more than the estimator
+    itself. The study that asks holds no trials; estimators, their densities and the draws are Optuna's. The tests hold
+    this class to Optuna's own, suggestion by suggestion.
 
     Args:
         seed: the suggestion's seed, in [0, 2^32).
         startup_trials: suggestions are random until so many trials have ended.
         candidates: points drawn from the good ones' density, of which the most promising is taken.
+        seen: what the suggestion sees.
     """
 
-    def __init__(self, seed: int, startup_trials: int, candidates: int) -> None:
+    def __init__(self, seed: int, startup_trials: int, candidates: int, seen: Seen) -> None:
         super().__init__(
             seed=seed,
             n_startup_trials=startup_trials,
@@ -36,17 +40,14 @@ class SpaceTpe(TPESampler):
             group=True,
             constant_liar=True,
         )
+        self._seen = seen
+        self._random = seen.n_ended < startup_trials
 
     @override
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         group = _SearchSpaceGroup()
-        known = set()
-        for ended in study._get_trials(False, (TrialState.COMPLETE, TrialState.PRUNED), use_cache=True):
-            labels = tuple(ended.distributions)
-            # splitting groups by the same labels again changes nothing
-            if labels not in known:
-                known.add(labels)
-                group.add_distributions(ended.distributions)
+        for distributions in self._seen.groups():
+            group.add_distributions(distributions)
         self._search_space_group = group
         return {
             label: distribution
@@ -56,15 +57,28 @@ class SpaceTpe(TPESampler):
         }
 
     @override
-    def _get_internal_repr(
-        self, trials: list[FrozenTrial], search_space: dict[str, BaseDistribution], study: Study
-    ) -> dict[str, NDArray[Any]]:
-        positions = {label: getattr(distribution, "choices", None) for label, distribution in search_space.items()}
-        columns: dict[str, list[float]] = {label: [] for label in search_space}
-        for trial in trials:
-            params = trial.params
-            if search_space.keys() <= params.keys():
-                for label, choices in positions.items():
-                    value = params[label]
-                    columns[label].append(value if choices is None else choices.index(value))
-        return {label: np.asarray(column, dtype=float) for label, column in columns.items()}
+    def _sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {} if self._random or not search_space else self._sample(study, trial, search_space)
+
+    @override
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        if self._random:
+            return self._random_sampler.sample_independent(study, trial, param_name, param_distribution)
+        return self._sample(study, trial, {param_name: param_distribution})[param_name]
+
+    @override
+    def _sample(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
+        below, above = (
+            self._estimator(rows, search_space) for rows in self._seen.split(default_gamma(self._seen.n_ended))
+        )
+        candidates = below.sample(self._rng.rng, self._n_ei_candidates)
+        drawn = self._compare(candidates, self._compute_acquisition_func(candidates, below, above))
+        return {label: distribution.to_external_repr(drawn[label]) for label, distribution in search_space.items()}
+
+    def _estimator(self, rows: Rows, search_space: dict[str, BaseDistribution]) -> Any:
+        seen: dict[str, NDArray[np.float64]] = self._seen.params(rows, list(search_space))
+        return self._parzen_estimator_cls(seen, search_space, self._parzen_estimator_parameters)
