@@ -34,7 +34,13 @@ def create_study(
     return as_json(study, 201 if created else 200, {"Location": f"/v1/studies/{study.name}"})
 
 
-@router.get("", openapi_extra=needs("read"), summary="List studies, newest first", responses=described())
+@router.get(
+    "",
+    openapi_extra=needs("read"),
+    summary="List studies, newest first",
+    response_model=Page[Study],
+    responses=described(),
+)
 def list_studies(
     service: TheService,
     state: Annotated[StudyState | None, Query(description="Only studies in this state.")] = None,
@@ -43,15 +49,21 @@ def list_studies(
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[Study]:
+) -> Response:
     """Give one page of studies."""
-    return service.studies(state=state, label=label, limit=limit, cursor=cursor)
+    return as_json(service.studies(state=state, label=label, limit=limit, cursor=cursor))
 
 
-@router.get("/{name}", openapi_extra=needs("read"), summary="A study and where it stands", responses=described(404))
-def get_study(service: TheService, name: StudyName) -> Study:
+@router.get(
+    "/{name}",
+    openapi_extra=needs("read"),
+    summary="A study and where it stands",
+    response_model=Study,
+    responses=described(404),
+)
+def get_study(service: TheService, name: StudyName) -> Response:
     """Give its spec with every default, its progress and its best trial."""
-    return service.study(name)
+    return as_json(service.study(name))
 
 
 @router.patch(
@@ -96,12 +108,17 @@ def cancel_study(service: TheService, name: StudyName) -> Study:
 
 
 @router.get(
-    "/{name}/best", openapi_extra=needs("read"), summary="The best trials", tags=["trials"], responses=described(404)
+    "/{name}/best",
+    openapi_extra=needs("read"),
+    summary="The best trials",
+    tags=["trials"],
+    response_model=Page[Best],
+    responses=described(404),
 )
 def get_best(
     service: TheService,
     name: StudyName,
     top: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 5,
-) -> Page[Best]:
+) -> Response:
     """Give the confirmed trials first, by confirmed mean, then the others by value, ties to the lower number."""
-    return Page[Best](items=tuple(service.best(name, top)))
+    return as_json(Page[Best](items=tuple(service.best(name, top))))

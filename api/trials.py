@@ -40,7 +40,9 @@ class TrainingCurve(Frozen):
     points: tuple[Point, ...]
 
 
-@router.get("/trials", openapi_extra=needs("read"), summary="List trials", responses=described(404))
+@router.get(
+    "/trials", openapi_extra=needs("read"), summary="List trials", response_model=Page[Trial], responses=described(404)
+)
 def list_trials(
     service: TheService,
     name: StudyName,
@@ -49,9 +51,9 @@ def list_trials(
     order: Annotated[Literal["number", "value"], Query(description="By number, or the best value first.")] = "number",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[Trial]:
+) -> Response:
     """Give one page of trials."""
-    return service.trials(name, state=state, order=order, limit=limit, cursor=cursor)
+    return as_json(service.trials(name, state=state, order=order, limit=limit, cursor=cursor))
 
 
 @router.get(
@@ -103,10 +105,16 @@ def add_trial(
     return as_json(trial, 201, {"Location": f"/v1/studies/{name}/trials/{trial.number}"})
 
 
-@router.get("/trials/{number}", openapi_extra=needs("read"), summary="One trial", responses=described(404))
-def get_trial(service: TheService, name: StudyName, number: TrialNumber) -> Trial:
+@router.get(
+    "/trials/{number}",
+    openapi_extra=needs("read"),
+    summary="One trial",
+    response_model=Trial,
+    responses=described(404),
+)
+def get_trial(service: TheService, name: StudyName, number: TrialNumber) -> Response:
     """Give its state, value, metrics, parameters and schedule."""
-    return service.trial(name, number)
+    return as_json(service.trial(name, number))
 
 
 @router.post(
@@ -121,11 +129,12 @@ def cancel_trial(service: TheService, name: StudyName, number: TrialNumber) -> T
     "/trials/{number}/curve",
     openapi_extra=needs("read"),
     summary="What a trial reported, epoch by epoch",
+    response_model=TrainingCurve,
     responses=described(404),
 )
-def get_curve(service: TheService, name: StudyName, number: TrialNumber) -> TrainingCurve:
+def get_curve(service: TheService, name: StudyName, number: TrialNumber) -> Response:
     """Give its points; null = was not finite, absent = not measured."""
-    return TrainingCurve(points=tuple(service.curve(name, number)))
+    return as_json(TrainingCurve(points=tuple(service.curve(name, number))))
 
 
 @router.get(
