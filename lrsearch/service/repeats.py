@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 
 from ..schedules import Schedule
 from ..store import Added, Transaction
@@ -25,7 +25,9 @@ def trained_again(tx: Transaction, study: Study, taken: Sequence[News], stored: 
         taken: reports on its trials.
         stored: what became of their points.
     """
-    trained = [_trained_keys(study, news, added) for news, added in zip(taken, stored, strict=True)]
+    recipe = study.spec.recipe()
+    start = cache(lambda seed: first_key(recipe, seed))  # the same for every trial of the batch
+    trained = [_trained_keys(study, start, news, added) for news, added in zip(taken, stored, strict=True)]
     first = tx.trained.add(study.name, [key for keys in trained for key in keys])
     counts = []
     for keys in trained:
@@ -34,13 +36,12 @@ def trained_again(tx: Transaction, study: Study, taken: Sequence[News], stored: 
     return counts
 
 
-def _trained_keys(study: Study, news: News, added: Added) -> list[bytes]:
+def _trained_keys(study: Study, start_of: Callable[[int], str], news: News, added: Added) -> list[bytes]:
     trial = news.trial
     if study.spec.external or trial.purpose != "trial" or trial.plan_key is None:
         return []
-    recipe = study.spec.recipe()
     by_seed = {
-        seed: _keys(first_key(recipe, seed), trial.schedule, study.updates_per_epoch)
+        seed: _keys(start_of(seed), trial.schedule, study.updates_per_epoch)
         for seed in {point.seed for point in added.fresh if not point.shared}
         if seed is not None
     }
