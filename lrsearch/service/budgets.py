@@ -16,7 +16,7 @@ class Budgets(Ground):
     def _spent(self, tx: Transaction, study: Study) -> bool:
         """Whether the epochs or hours of the budget are used up."""
         budget = study.spec.budget
-        if budget.epochs is not None and tx.trials.epochs(study.name).trained >= budget.epochs:
+        if budget.epochs is not None and self._tallies.of(tx, study)[1].trained >= budget.epochs:
             return True
         limit = timedelta(hours=budget.hours) if budget.hours is not None else None
         return limit is not None and study.started_at is not None and tx.now() - study.started_at >= limit

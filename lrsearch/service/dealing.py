@@ -123,16 +123,8 @@ class Dealing(RangeTests):
 
     def _n_workers(self, tx: Transaction, row: LeaseRow, study: Study) -> int:
         """How many workers could train the study's trials now, the one of lease ``row`` among them."""
-        recipes = ("", recipe_text(study))
-        able = {
-            other.worker
-            for other in tx.leases.live(tx.now())
-            if other.only_study in (None, study.name)
-            and other.hold > 0
-            and study.spec.task in (CATALOG if other.tasks is None else other.tasks)
-            and other.recipe in recipes
-        }
-        return len(able | {row.worker})
+        others = tx.leases.n_working(study.name, recipes=("", recipe_text(study)), besides=row.worker, now=tx.now())
+        return 1 + sum(n for tasks, n in others if study.spec.task in (CATALOG if tasks is None else tasks))
 
     def _draw(self, tx: Transaction, study: Study, wanted: int, busy: Collection[str]) -> list[Trial]:
         """Draw up to ``wanted`` suggestions, to be handed out.

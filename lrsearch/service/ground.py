@@ -23,6 +23,7 @@ from ..tasks.catalog import CATALOG
 from .bell import Bell
 from .caller import caller
 from .hearing import Hearing
+from .tallies import Tallies
 
 Answer = TypeVar("Answer", bound=Frozen)
 
@@ -73,14 +74,17 @@ class _Warm:
     def history(self, tx: Transaction, name: str) -> Sequence[Outcome]:
         """Every trial by number; only what may have changed since the last call is read.
 
-        Where trials wait at rungs, it is the rungs that know what became of them: states and values here may be old.
+        Where nobody asks how trials ended (nothing is learnt from them; or the rungs know), states and values may be
+        old: a trial that has begun is not dropped any more, and params and origin never change.
         """
         if self._read is not None and self._read[0] is tx and self._read[1] == tx.trials.n_writes:
             return self._read[2]
         recent = tx.trials.outcomes(name, start=len(self.settled))
-        n_settled = len(recent)
-        if self.suggester.spec.rungs is None:
-            n_settled = next((n for n, outcome in enumerate(recent) if outcome.state not in TERMINAL), n_settled)
+        spec = self.suggester.spec
+        if spec.rungs is None and spec.window is not None:
+            n_settled = next((n for n, outcome in enumerate(recent) if outcome.state not in TERMINAL), len(recent))
+        else:
+            n_settled = next((n for n in range(len(recent), 0, -1) if recent[n - 1].state != "queued"), 0)
         self.settled += recent[:n_settled]
         self._settled_origins.update(outcome.origin for outcome in recent[:n_settled])
         unsettled = recent[n_settled:]
@@ -107,6 +111,7 @@ class Ground:
         """What has happened since this process began, for whoever watches: leases given and expired, trials lost,
         seconds of suggestions."""
         self._warm: dict[str, _Warm] = {}
+        self._tallies = Tallies()
         self._guard = threading.Lock()
         self._here = threading.local()
 

@@ -19,7 +19,7 @@ class Standing(Climbing):
 
     def _standing(self, tx: Transaction, study: Study) -> Study:
         """``study`` with its progress and best trial computed."""
-        states, epochs = tx.trials.states(study.name)
+        states, epochs = self._tallies.of(tx, study)
         end = study.finished_at or tx.now()
         elapsed = (end - study.started_at).total_seconds() if study.started_at else 0.0
         progress = Progress(

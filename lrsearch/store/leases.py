@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, func, select, update
+from sqlalchemy import Row, and_, bindparam, delete, func, or_, select, update
 
 from ..errors import NotFound
 from .columns import from_json, to_json
@@ -20,6 +21,14 @@ REMEMBERED = timedelta(days=7)
 _ITS = and_(LEASES.c.lease == bindparam("its_lease"), LEASES.c.ended_at.is_(None))
 _ONE = select(LEASES).where(_ITS)
 _CHANGE = update(LEASES).where(_ITS)
+_WORKING = (
+    select(LEASES.c.tasks, func.count(LEASES.c.worker.distinct()))
+    .where(LEASES.c.ended_at.is_(None), LEASES.c.expires_at > bindparam("now"), LEASES.c.hold > 0)
+    .where(LEASES.c.worker != bindparam("besides"))
+    .where(or_(LEASES.c.only_study.is_(None), LEASES.c.only_study == bindparam("its_study")))
+    .where(LEASES.c.recipe.in_(bindparam("its_recipes", expanding=True)))
+    .group_by(LEASES.c.tasks)
+)
 
 
 @dataclass(frozen=True)
@@ -86,10 +95,22 @@ class Leases(Noun):
         statement = select(LEASES).where(LEASES.c.worker == worker, LEASES.c.ended_at.is_(None))
         return sorted(map(_lease, self._connection.execute(statement)), key=lambda row: (row.expires_at, row.lease))
 
-    def live(self, now: datetime) -> list[LeaseRow]:
-        """Leases that have not ended and whose time is not over, by id."""
-        statement = select(LEASES).where(LEASES.c.expires_at > now, LEASES.c.ended_at.is_(None))
-        return sorted(map(_lease, self._connection.execute(statement)), key=lambda row: row.lease)
+    def n_working(
+        self, study: str, *, recipes: Collection[str], besides: str, now: datetime
+    ) -> list[tuple[tuple[str, ...] | None, int]]:
+        """How many workers may work on a study now.
+
+        Args:
+            study: its name.
+            recipes: only those whose assignments share one of these.
+            besides: a worker that is not counted.
+            now: whose lease has ended by then is not counted either.
+
+        Returns:
+            Their number by the tasks that they can train; None = those of the built-in catalog.
+        """
+        its = {"its_study": study, "its_recipes": list(recipes), "besides": besides, "now": now}
+        return [(_tasks(tasks), n) for tasks, n in self._connection.execute(_WORKING, its)]
 
     def n_live(self) -> int:
         """How many leases have not ended."""
@@ -116,4 +137,8 @@ def _lease(row: Row[*tuple[Any, ...]]) -> LeaseRow:
     columns = dict(row._mapping)
     del columns["ended_at"]
     tasks = columns.pop("tasks")
-    return LeaseRow(**columns, tasks=None if tasks is None else tuple(from_json(tasks)))
+    return LeaseRow(**columns, tasks=_tasks(tasks))
+
+
+def _tasks(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(from_json(text))

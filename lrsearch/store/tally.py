@@ -42,7 +42,15 @@ _SUMS = (
     func.coalesce(func.sum(TRIALS.c.epochs_repeated), 0),
 )
 _STATES = select(TRIALS.c.state, func.count(), *_SUMS).where(_STUDY).group_by(TRIALS.c.state)
-_EPOCHS = select(*_SUMS).where(_STUDY)
+_STATES_FROM = (
+    # not by the column itself: SQLite would read all of the study's index, where they are in order
+    select(func.lower(TRIALS.c.state), func.count(), *_SUMS)
+    .where(_STUDY, TRIALS.c.number >= bindparam("start"))
+    .group_by(func.lower(TRIALS.c.state))
+)
+_FIRST_OPEN = select(func.min(TRIALS.c.number)).where(
+    _STUDY, TRIALS.c.purpose.is_not(None), TRIALS.c.number >= bindparam("start")
+)
 _TOTALS = select(TRIALS.c.state, func.count(), *_SUMS).group_by(TRIALS.c.state)
 KINDS = ("trained", "shared", "repeated")
 _VALUES = select(TRIALS.c.number, TRIALS.c.value).where(
@@ -94,15 +102,20 @@ class Tally(Noun):
         newest = self._connection.execute(_NEWEST, {"its_study": study}).scalar_one()
         return 0 if newest is None else newest + 1
 
-    def states(self, study: str) -> tuple[dict[str, int], EpochProgress]:
-        """Number of trials by state, states without trials left out; and epochs, over all trials and seeds."""
-        rows = self._connection.execute(_STATES, {"its_study": study}).all()
+    def states(self, study: str, *, start: int = 0) -> tuple[dict[str, int], EpochProgress]:
+        """Number of trials by state, states without trials left out; and epochs, over all trials and seeds.
+
+        Of the trials numbered ``start`` and above.
+        """
+        statement = _STATES_FROM if start else _STATES
+        rows = self._connection.execute(statement, {"its_study": study, "start": start}).all()
         sums = [sum(int(row[column]) for row in rows) for column in (2, 3, 4)]
         return dict(sorted((row[0], row[1]) for row in rows)), _progress(*sums)
 
-    def epochs(self, study: str) -> EpochProgress:
-        """Epochs over all trials and seeds."""
-        return _progress(*map(int, self._connection.execute(_EPOCHS, {"its_study": study}).one()))
+    def first_open(self, study: str, *, start: int = 0) -> int:
+        """The first trial from ``start`` on that something is still to be done on; else the number of the next."""
+        first = self._connection.execute(_FIRST_OPEN, {"its_study": study, "start": start}).scalar_one()
+        return self.next_number(study) if first is None else first
 
     def totals(self) -> tuple[dict[str, int], dict[str, int]]:
         """Over all studies: number of trials by state, and epochs by kind."""

@@ -35,6 +35,9 @@ REST = (
     "handed_at",
 )
 """Its fields in the column ``rest``."""
+NESTED = ("diverged_at", "confirmed", "checkpoint", "handed_at")
+"""Those of them that JSON has other values for."""
+COLUMNS = tuple(column.name for column in TRIALS.columns)
 CHANGEABLE = ("epochs", *PLAIN[1:], *REST)
 
 
@@ -80,7 +83,11 @@ def rest_of(fields: Mapping[str, Any], known: Trial | None = None) -> dict[str, 
     """What column ``rest`` holds of ``fields``; with ``known``, of all the trial's other fields too."""
     if known is not None:
         fields = {name: getattr(known, name) for name in REST} | dict(fields)
-    return {name: plain(Trial, name, fields[name]) for name in REST if name in fields}
+    return {
+        name: plain(Trial, name, fields[name]) if name in NESTED and fields[name] is not None else fields[name]
+        for name in REST
+        if name in fields
+    }
 
 
 def columns_of(fields: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +103,13 @@ def columns_of(fields: dict[str, Any]) -> dict[str, Any]:
 
 def trial_of(row: Row[*tuple[Any, ...]]) -> Trial:
     """A row as a trial."""
-    columns = row._mapping
+    return _parsed(tuple(row))
+
+
+@lru_cache(maxsize=2048)
+def _parsed(row: tuple[Any, ...]) -> Trial:
+    """Equal rows are parsed once: listings are read again and again, and most trials have ended."""
+    columns = dict(zip(COLUMNS, row, strict=True))
     fields: dict[str, Any] = {name: columns[name] for name in PLAIN}
     fields["epochs"] = EpochCounts(**{kind: columns[f"epochs_{kind}"] for kind in EpochCounts.model_fields})
     fields["params"] = from_json(columns["params"])

@@ -71,3 +71,21 @@ def test_ended_leases_are_forgotten_in_the_end(tx, lease):
     tx.leases.add(lease("next"))
     assert [tx.leases.was(name) for name in ("old", "young", "live")] == [False, True, False]
     assert tx.leases.get("live") == lease("live")
+
+
+def test_workers_are_counted_by_the_tasks_that_they_can_train(tx, lease, moment):
+    for row in (
+        lease("own", worker="me"),
+        lease("a", worker="a"),
+        lease("b", worker="b", recipe="{}", only_study="s"),
+        lease("c", worker="c", tasks=("x",)),
+        lease("of another study", worker="d", only_study="other"),
+        lease("with another recipe", worker="e", recipe="[]"),
+        lease("that wants nothing", worker="f", hold=0),
+        lease("silent", worker="g", expires_at=moment),
+        lease("ended", worker="h"),
+    ):
+        tx.leases.add(row)
+    tx.leases.delete("ended")
+    counts = tx.leases.n_working("s", recipes=("", "{}"), besides="me", now=moment)
+    assert dict(counts) == {None: 2, ("x",): 1}

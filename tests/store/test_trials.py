@@ -237,14 +237,15 @@ def test_running_keys(tx, store, study, trial, moment):
 def test_counts_and_sums(tx, trial, ended):
     assert tx.trials.next_number("s") == 0
     assert tx.trials.states("s") == ({}, EpochProgress())
-    assert tx.trials.epochs("s") == EpochProgress()
+    assert tx.trials.first_open("s") == 0
     tx.trials.add(
         "s", [trial(0, epochs={"trained": 5, "repeated": 2}), trial(7), ended(2, value=1.0, epochs={"shared": 3})]
     )
     assert tx.trials.next_number("s") == 8
     epochs = EpochProgress(asked=6, trained=5, shared=3, repeated=2)
     assert tx.trials.states("s") == ({"completed": 1, "queued": 2}, epochs)
-    assert tx.trials.epochs("s") == epochs
+    assert tx.trials.states("s", start=1) == ({"completed": 1, "queued": 1}, EpochProgress(asked=3, shared=3))
+    assert [tx.trials.first_open("s", start=start) for start in (0, 1, 8)] == [0, 7, 8]
     assert tx.trials.finishes("s") == [(1.0, 3)]
 
 
