@@ -74,17 +74,14 @@ class _Warm:
     def history(self, tx: Transaction, name: str) -> Sequence[Outcome]:
         """Every trial by number; only what may have changed since the last call is read.
 
-        Where nobody asks how trials ended (nothing is learnt from them; or the rungs know), states and values may be
-        old: a trial that has begun is not dropped any more, and params and origin never change.
+        Where nothing is learnt from how trials ended, and where the rungs know, states and values may be old.
         """
         if self._read is not None and self._read[0] is tx and self._read[1] == tx.trials.n_writes:
             return self._read[2]
         recent = tx.trials.outcomes(name, start=len(self.settled))
-        spec = self.suggester.spec
+        n_settled, spec = len(recent), self.suggester.spec
         if spec.rungs is None and spec.window is not None:
-            n_settled = next((n for n, outcome in enumerate(recent) if outcome.state not in TERMINAL), len(recent))
-        else:
-            n_settled = next((n for n in range(len(recent), 0, -1) if recent[n - 1].state != "queued"), 0)
+            n_settled = next((n for n, outcome in enumerate(recent) if outcome.state not in TERMINAL), n_settled)
         self.settled += recent[:n_settled]
         self._settled_origins.update(outcome.origin for outcome in recent[:n_settled])
         unsettled = recent[n_settled:]
