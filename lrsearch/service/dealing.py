@@ -107,13 +107,13 @@ class Dealing(RangeTests):
         if not free:
             return []
         ranks = {root: _rank(workers, row.worker) for root, workers in tx.trials.holders(study.name).items()}
-        held = tx.trials.n_held(study.name)
-        n_open = len(free) + sum(held.values()) + self._n_undrawn(tx, study)
+        mine, held = tx.trials.share(study.name, row.lease)
+        n_open = len(free) + held + self._n_undrawn(tx, study)
         if study.spec.window is None:
             n_open = -(-n_open // self._n_workers(tx, row, study))
         else:  # there is little to choose from, and nobody should wait for it
             ranks = {root: min(rank, Rank.LEFT_BY_OTHERS) for root, rank in ranks.items()}
-        return deal(free, ranks, Share(held.get(row.lease, 0), max(1, n_open), wanted), first)
+        return deal(free, ranks, Share(mine, max(1, n_open), wanted), first)
 
     def _n_undrawn(self, tx: Transaction, study: Study) -> int:
         """How many more trials the budget allows."""

@@ -33,6 +33,8 @@ _HOLDERS = (
     .order_by(TRIALS.c.root, TRIALS.c.worker)
 )
 _N_HELD = select(TRIALS.c.lease, func.count()).where(_STUDY, TRIALS.c.lease.is_not(None)).group_by(TRIALS.c.lease)
+_MINE = func.coalesce(func.sum(case((TRIALS.c.lease == bindparam("its_lease"), 1), else_=0)), 0)
+_SHARE = select(_MINE, func.count()).where(_STUDY, TRIALS.c.lease.is_not(None))
 _UNBEGUN = and_(TRIALS.c.origin == "sampler", TRIALS.c.state == "queued", TRIALS.c.attempts == 0)
 _LAST_BEGUN = select(func.coalesce(func.max(TRIALS.c.number), -1)).where(_STUDY, not_(_UNBEGUN))
 _HELD = select(
@@ -94,6 +96,11 @@ class Holding(TrialRows):
     def n_held(self, study: str) -> dict[str, int]:
         """How many of its trials each lease holds."""
         return {str(lease): count for lease, count in self._connection.execute(_N_HELD, {"its_study": study})}
+
+    def share(self, study: str, lease: str) -> tuple[int, int]:
+        """How many of its trials a lease holds, and all leases together."""
+        mine, total = self._connection.execute(_SHARE, {"its_study": study, "its_lease": lease}).one()
+        return int(mine), int(total)
 
     def drop_unbegun(self, study: str) -> bool:
         """Forget the last trials if a sampler drew them and nobody was ever given them; whether there were any."""

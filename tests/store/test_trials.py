@@ -321,3 +321,14 @@ def test_ten_thousand_trials(tx, ended):
     assert numbers(tx.trials.leaders("s", minimize=True, top=5)) == numbers(best[:5])
     assert numbers(tx.trials.page("s", order="value", limit=2500).items) == numbers(best[:2500])
     assert tx.trials.next_number("s") == 10_000
+
+
+def test_a_leases_share_of_what_is_held(tx, trial):
+    assert tx.trials.share("s", "a") == (0, 0)
+    held = {"state": "running", "purpose": "trial"}
+    tx.trials.add(
+        "s", [trial(0, lease="a", **held), trial(1, lease="b", **held), trial(2), trial(3, lease="a", **held)]
+    )
+    tx.trials.add("t", [trial(0, lease="a", **held)])
+    assert tx.trials.share("s", "a") == (2, 3)
+    assert tx.trials.share("s", "c") == (0, 3)
