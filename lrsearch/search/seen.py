@@ -125,8 +125,10 @@ class Seen:
     @property
     def _ended(self) -> NDArray[np.bool_]:
         fates = self._fates
-        counted = (fates == Fate.COMPLETED) | (fates == Fate.PRUNED)
-        return counted | (fates == Fate.DIVERGED) if self._worst > -np.inf else counted
+        counted: NDArray[np.bool_] = (fates == Fate.COMPLETED) | (fates == Fate.PRUNED)
+        if self._worst > -np.inf:
+            counted |= fates == Fate.DIVERGED
+        return counted
 
     @property
     def _worst(self) -> float:
