@@ -216,7 +216,7 @@ class Studies(Standing, Ground):
         """
         test = tx.range_tests.of_study(name)
         sweeping = tx.range_tests.lease_of(test.name) if test is not None else None
-        for lease in {*tx.trials.n_held(name), *([sweeping] if sweeping is not None else [])}:
+        for lease in tx.trials.leases(name) | ({sweeping} if sweeping is not None else set()):
             tx.trials.let_go(lease)
             tx.leases.delete(lease)
 

@@ -32,7 +32,7 @@ _HOLDERS = (
     .group_by(TRIALS.c.root, TRIALS.c.worker)
     .order_by(TRIALS.c.root, TRIALS.c.worker)
 )
-_N_HELD = select(TRIALS.c.lease, func.count()).where(_STUDY, TRIALS.c.lease.is_not(None)).group_by(TRIALS.c.lease)
+_LEASES = select(TRIALS.c.lease.distinct()).where(_STUDY, TRIALS.c.lease.is_not(None))
 _MINE = func.coalesce(func.sum(case((TRIALS.c.lease == bindparam("its_lease"), 1), else_=0)), 0)
 _SHARE = select(_MINE, func.count()).where(_STUDY, TRIALS.c.lease.is_not(None))
 _UNBEGUN = and_(TRIALS.c.origin == "sampler", TRIALS.c.state == "queued", TRIALS.c.attempts == 0)
@@ -93,9 +93,9 @@ class Holding(TrialRows):
             holders.setdefault(str(root), []).append((str(worker), bool(held)))
         return holders
 
-    def n_held(self, study: str) -> dict[str, int]:
-        """How many of its trials each lease holds."""
-        return {str(lease): count for lease, count in self._connection.execute(_N_HELD, {"its_study": study})}
+    def leases(self, study: str) -> set[str]:
+        """The leases that hold any of its trials."""
+        return {str(lease) for lease in self._connection.scalars(_LEASES, {"its_study": study})}
 
     def share(self, study: str, lease: str) -> tuple[int, int]:
         """How many of its trials a lease holds, and all leases together."""

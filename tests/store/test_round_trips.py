@@ -90,7 +90,7 @@ def test_points(store, study, trial, data):
             "shared": st.booleans(),
             "lr_first": maybe | floats,
             "lr_last": maybe | floats,
-            "seconds": maybe | floats.map(abs),
+            "seconds": maybe | st.floats(0, 1e9),
             "metrics": metrics,
         }
     ).map(Point.model_validate)
