@@ -32,7 +32,7 @@ _HOLDERS = (
     .group_by(TRIALS.c.root, TRIALS.c.worker)
     .order_by(TRIALS.c.root, TRIALS.c.worker)
 )
-_LEASES = select(TRIALS.c.lease.distinct()).where(_STUDY, TRIALS.c.lease.is_not(None))
+_LEASES = select(TRIALS.c.lease).distinct().where(_STUDY, TRIALS.c.lease.is_not(None))
 _MINE = func.coalesce(func.sum(case((TRIALS.c.lease == bindparam("its_lease"), 1), else_=0)), 0)
 _SHARE = select(_MINE, func.count()).where(_STUDY, TRIALS.c.lease.is_not(None))
 _UNBEGUN = and_(TRIALS.c.origin == "sampler", TRIALS.c.state == "queued", TRIALS.c.attempts == 0)
