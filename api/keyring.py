@@ -34,7 +34,7 @@ class KeyRing:
         ]
         self._service = service
         self._given = [(_digest(text), caller) for text, caller in given if text is not None]
-        self._closed = access.has_token or access.proxied
+        self._closed = self._never_open = access.has_token or access.proxied
         self._known: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
         self._asking: dict[Hashable, asyncio.Future[Any]] = {}
         self._threads = ThreadPoolExecutor(2, "keyring")  # its own: looking at a token waits for no other request
@@ -68,13 +68,17 @@ class KeyRing:
         return None if token is None else Caller(name=token.name, scopes=token.scopes, token=token.id)
 
     async def lets_in(self, caller: Caller) -> bool:
-        """Whether the token of somebody who was let in is still good.
+        """Whether somebody who was let in would be let in again: the token is still good, or still none is needed.
+
+        Tokens that were given at the start, which are in no database, hold as long as the service.
 
         Raises:
             Unavailable: the database, which would know, is away.
         """
         token = caller.token
-        return token is None or bool(await self._remembered(token, lambda: self._service.is_good(token)))
+        if token is None:
+            return self._never_open or not await self.is_closed()
+        return bool(await self._remembered(token, lambda: self._service.is_good(token)))
 
     def forget(self) -> None:
         """Ask the database again: a token was made or revoked here."""

@@ -146,7 +146,7 @@ def test_a_stream_ends_with_its_token(
 ) -> None:
     monkeypatch.setattr(keyring, "REMEMBERED_SECONDS", 0.1)
     client.create(external)
-    made = service.create_token(TokenRequest(name="eve", scopes=("read",)))
+    made = client.create_token(TokenRequest(name="eve", scopes=("read",)))  # so that the service knows it is closed
     headers = {"Authorization": f"Bearer {made.token}"}
     url = f"{listener.url}/v1/studies/loop/events"
     with httpx.stream("GET", url, headers=headers, timeout=30) as answer:
@@ -155,6 +155,20 @@ def test_a_stream_ends_with_its_token(
         service.revoke_token(made.id)
         list(lines)
     assert httpx.get(url, headers=headers).status_code == 401
+
+
+def test_a_stream_of_nobody_ends_when_the_service_is_closed(
+    listener: Listener, client: Client, external: dict[str, Any], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "REMEMBERED_SECONDS", 0.1)
+    client.create(external)
+    url = f"{listener.url}/v1/studies/loop/events"
+    with httpx.stream("GET", url, timeout=30) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith("event: ")
+        service.create_token(TokenRequest(name="eve", scopes=("read",)))  # as another process on the database may
+        list(lines)
+    assert httpx.get(url).status_code == 401
 
 
 def test_open_streams_are_bounded(
