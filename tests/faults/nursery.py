@@ -16,7 +16,14 @@ ROOT = str(Path(__file__).parents[2])
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
-        *("lrsearch.api", "lrsearch.client", "lrsearch.launch", "lrsearch.service", "psycopg"),
+        *(
+            "lrsearch.api",
+            "lrsearch.client",
+            "lrsearch.launch",
+            "lrsearch.service",
+            "lrsearch.training.trainer",
+            "psycopg",
+        ),
         *("sqlalchemy.dialects.sqlite", "uvicorn.lifespan.off", "uvicorn.loops.auto", "uvicorn.protocols.http.auto"),
     ]
 )

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import lrsearch
 
+from ..conftest import fresh_database
+from . import trainer
 from .conftest import until
 from .invariants import same_trials
+from .nursery import Child
 
 STUDY = {
     "name": "s",
@@ -56,64 +55,70 @@ def damage(folder: Path, dice: random.Random) -> int:
     return len(hurt)
 
 
-@contextmanager
-def training(command: list[str], own: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker, killed at the end of the block."""
-    with subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL) as worker:
-        try:
-            yield worker
-        finally:
-            worker.kill()
+MOMENTS = ("when it has stored what it held", "while it stores", "while it trains")
+
+
+def end_one(moment: str, worker: Child, trained, dice: random.Random) -> int:
+    """End a worker at such a moment, after some epochs; its exit code."""
+    before = trained()
+    until(lambda: trained() > before + 5 or worker.poll() is not None)
+    if moment == MOMENTS[2]:
+        time.sleep(dice.uniform(0, 0.2))
+        return worker.end()
+    if worker.poll() is None:
+        worker.send(signal.SIGTERM)
+    return worker.wait(60)
 
 
 def disturbed(n: int, hosts, clients, watch, tmp_path: Path) -> None:
-    """``n`` workers are ended or killed, some while they store; what they stored is damaged each time."""
-    folder = tmp_path / "prefixes"
+    """``n`` workers are ended at each kind of moment; what is stored is damaged each time."""
+    folder, errors = tmp_path / "prefixes", tmp_path / "workers.log"
     folder.mkdir()
-    study = {**STUDY, "budget": {"trials": 4 + n}}
+    study = {**STUDY, "budget": {"trials": 4 + 3 * n}}
     host = hosts()
     there = clients(host.url)
     there.create(study)
     dice = random.Random(n)
-    own = {**os.environ, "LRSEARCH_PREFIXES": str(folder)}
-    command = [sys.executable, "-P", "-m", "lrsearch.cli", "worker", "--server", host.url, "--name", "w", "--hold", "2"]
+    ends: Counter[tuple[str, int]] = Counter()
 
     def trained() -> int:
         return int(there.study("s").progress.epochs.trained)
 
-    n_damaged, kills = 0, []
-    for kill in range(n):
-        with training(command, own) as worker:
-            before, stored = trained(), set(folder.iterdir()) if folder.exists() else set()
-            until(lambda before=before: trained() > before + 5)
-            if kill % 3 == 1:
-                time.sleep(dice.uniform(0, 0.2))
-            else:  # told to end, it stores what it holds; every other time it is killed in the middle of that
-                worker.send_signal(signal.SIGTERM)
-                if kill % 3 == 0:
-                    assert worker.wait(30) == 0
-                until(lambda stored=stored, worker=worker: set(folder.glob("*")) - stored or worker.poll() is not None)
-        watch.check()
-        kills.append((worker.returncode, there.study("s").progress.trials))
-        if folder.exists():
-            n_damaged += damage(folder, dice)
-    assert n_damaged > 0, (kills, sorted(folder.glob("*")))
-    with training(command, own) as worker:
+    def start(step: int | None = None) -> Child:
+        return Child(trainer.main, host.url, folder, step, errors=errors)
+
+    n_damaged = 0
+    for number in range(n):
+        for moment in MOMENTS:
+            worker = start(1 + number % trainer.STEPS if moment == MOMENTS[1] else None)
+            try:
+                ends[moment, end_one(moment, worker, trained, dice)] += 1
+            finally:
+                worker.end()
+            watch.check()
+            if folder.exists():
+                n_damaged += damage(folder, dice)
+    killed = -signal.SIGKILL
+    assert ends == {(MOMENTS[0], 0): n, (MOMENTS[1], killed): n, (MOMENTS[2], killed): n}
+    assert n_damaged > 0
+    worker = start()
+    try:
         until(lambda: there.study("s").state == "completed")
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        worker.send(signal.SIGTERM)
+        assert worker.wait(60) == 0
+    finally:
+        worker.end()
     watch.check()
+    assert "Traceback" not in errors.read_text()
     undisturbed = lrsearch.run(study, database=f"sqlite:///{tmp_path / 'undisturbed.db'}")
     same_trials(there.list_trials("s", limit=1000).items, undisturbed.trials())
 
 
-@pytest.fixture
-def database_url(tmp_path):
-    """Where the studies are kept makes no difference to what workers store."""
-    return f"sqlite:///{tmp_path / 'studies.db'}"
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database_url(request: pytest.FixtureRequest):
+    yield from fresh_database(request.param, request)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [3, 20])
+@pytest.mark.parametrize("n", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_workers_and_damaged_states_change_no_bit(hosts, clients, watch, tmp_path, n):
     disturbed(n, hosts, clients, watch, tmp_path)

@@ -44,10 +44,13 @@ def test_workers_die_with_a_service_that_is_killed(serving: Make, client: Make, 
     until(lambda: not any(worker.is_running() for worker in family), 20)
 
 
-PRUNERS = {
-    "none": "none",
-    "asha": {"name": "asha"},
-    "median": {"name": "median", "startup_trials": 1, "startup_epochs": 2},
+PRUNED: dict[str, dict[str, Any]] = {
+    "none": {"pruner": "none"},
+    "asha": {"pruner": "asha"},
+    "median": {  # only trials that see others can be stopped, and of eight none does where all may run at once
+        "pruner": {"name": "median", "startup_trials": 1, "startup_epochs": 2},
+        "sampler": {"name": "random", "seed": 1, "parallel": 2},
+    },
 }
 
 
@@ -77,8 +80,7 @@ def test_workers_and_services_that_end_change_nothing(
     number: int,
 ) -> None:
     """The worker is killed, then the service is ended: the study ends as one that nothing happened to."""
-    disturbed = {**slow_study, "budget": {"trials": 8}, "sampler": {"name": "random", "seed": 1}}
-    disturbed |= {"pruner": PRUNERS[pruner]}
+    disturbed = {**slow_study, "budget": {"trials": 8}, "sampler": {"name": "random", "seed": 1}, **PRUNED[pruner]}
     one = serving(workers=1, LRSEARCH_DATABASE_URL=database_url)
     there = client(one.url)
     there.create(disturbed)
