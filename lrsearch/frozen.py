@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import (
     AllowInfNan,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     Strict,
@@ -15,7 +16,7 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from .errors import Fault, InvalidInput
 from .synonyms import nearest
@@ -33,6 +34,18 @@ Natural = Annotated[int, Strict(), Field(ge=0, le=MAX_INTEGER)]
 """An integer in [0, 2^53)."""
 Positive = Annotated[int, Strict(), Field(ge=1, le=MAX_INTEGER)]
 """An integer in [1, 2^53)."""
+
+
+def counted(at_most: int) -> BeforeValidator:
+    """An object of at most so many fields, counted before any is looked at: each could be a fault of its own."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > at_most:
+            told = {"field_type": "Dictionary", "max_length": at_most, "actual_length": len(value)}
+            raise PydanticKnownError("too_long", told)
+        return value
+
+    return BeforeValidator(check)
 
 
 Plain = str | int | float | bool

@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+MOST_LETTERS = 100
+"""Of an unknown name, which may be a MiB long, that are compared with the known ones."""
+
 SYNONYMS: Mapping[str, str] = MappingProxyType(
     {
         "gamma": "decay_rate",
@@ -185,7 +188,7 @@ FAMILY_SYNONYMS: Mapping[str, str] = MappingProxyType(
 
 def nearest_family(unknown: object, known: Iterable[str]) -> str | None:
     """The known family that ``unknown`` most likely means (``CosineAnnealingLR`` -> ``cosine``), or None."""
-    plain = re.sub(r"[^a-z0-9]", "", str(unknown).lower())
+    plain = re.sub(r"[^a-z0-9]", "", str(unknown)[:MOST_LETTERS].lower())
     names = {name.replace("_", ""): name for name in known}
     for short in (plain, *(plain.removesuffix(ending) for ending in ("lr", "schedule", "decay"))):
         found = names.get(short, FAMILY_SYNONYMS.get(short))
@@ -208,5 +211,5 @@ def nearest(unknown: str, known: Iterable[str]) -> str | None:
         if last in names:
             return last
         ours = SYNONYMS.get(ours, ours)
-    close = difflib.get_close_matches(unknown, names, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(unknown[:MOST_LETTERS], names, n=1, cutoff=0.7)
     return close[0] if close else ours

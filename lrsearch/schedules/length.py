@@ -97,7 +97,11 @@ def _rising(lengths: tuple[float, ...]) -> tuple[float, ...]:
 
 MAX_ITEMS = 1000
 Milestones = Annotated[
-    tuple[Length, ...], LengthMark(), Field(min_length=1, max_length=MAX_ITEMS), AfterValidator(_rising), IsList
+    tuple[Length, ...],
+    LengthMark(),
+    Field(min_length=1, max_length=MAX_ITEMS, fail_fast=True),
+    AfterValidator(_rising),
+    IsList,
 ]
 """Rising lengths, each counted from the warm-up's end."""
 

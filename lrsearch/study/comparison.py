@@ -25,7 +25,7 @@ class ComparisonSpec(Frozen):
     name: Annotated[Name, Field(max_length=50)] | None = None
     spec: StudySpec
     """Its sampler is replaced by each arm's; its name is not used."""
-    arms: Annotated[tuple[Arm, ...], Field(min_length=2, max_length=10)]
+    arms: Annotated[tuple[Arm, ...], Field(min_length=2, max_length=10, fail_fast=True)]
     repeats: Annotated[Positive, Field(le=200)] = 10
 
     @model_validator(mode="after")

@@ -6,12 +6,12 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from ..frozen import Frozen, Natural, Positive
+from ..frozen import Frozen, Natural, Positive, counted
 from .text import Metric, Text
 
 MAX_PIECES = 64
-Updates = Annotated[tuple[Positive, ...], Field(max_length=MAX_PIECES)]
-Measures = Annotated[tuple[Metric, ...], Field(max_length=MAX_PIECES)]
+Updates = Annotated[tuple[Positive, ...], Field(max_length=MAX_PIECES, fail_fast=True)]
+Measures = Annotated[tuple[Metric, ...], Field(max_length=MAX_PIECES, fail_fast=True)]
 
 
 class LayerSigns(NamedTuple):
@@ -27,7 +27,7 @@ class LayerSigns(NamedTuple):
     """The weights' norm."""
 
 
-Layers = Annotated[dict[Annotated[str, Field(max_length=200)], LayerSigns], Field(max_length=64)]
+Layers = Annotated[dict[Annotated[str, Field(max_length=200)], LayerSigns], Field(max_length=64), counted(64)]
 
 
 class Diagnostics(Frozen):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, JsonValue
 
-from ..frozen import Frozen, Natural, Positive, Real
+from ..frozen import Frozen, Natural, Positive, Real, counted
 from ..schedules import AnySchedule
 from .range_test import SweepLosses, SweepSpec
 from .spec import BatchSize, Direction
@@ -37,14 +37,14 @@ class TaskOffer(Frozen):
     train_examples: Positive | None = None
     examples_option: Text | None = None
     """The option that says how many training examples there are, where the options choose the data."""
-    metrics: dict[str, Direction] = {}
+    metrics: Annotated[dict[str, Direction], counted(100)] = {}
     """Each metric's direction; the first is the default objective."""
     options_schema: FreeJson = {}
     """JSON Schema of the options, with their defaults."""
     defaults: TaskDefaults = TaskDefaults()
     has_test: bool = False
     """Whether it holds test data for the winner's `test_*` metrics."""
-    optimizers: tuple[str, ...] | None = None
+    optimizers: Annotated[tuple[str, ...], Field(fail_fast=True)] | None = None
     """The optimisers it can be trained with; None = all."""
 
     def examples(self, options: Mapping[str, JsonValue]) -> int | None:
@@ -63,10 +63,10 @@ class LeaseRequest(Frozen):
     """How many trials it wants to hold; 0 = just say hello."""
     study: Name | None = None
     """Only this study; needed for external ones."""
-    tasks: Annotated[tuple[TaskOffer, ...], Field(max_length=1000)] | None = None
+    tasks: Annotated[tuple[TaskOffer, ...], Field(max_length=1000, fail_fast=True)] | None = None
     """The tasks it can train; None = those of the built-in catalog."""
     device: Text | None = None
-    versions: Annotated[dict[Text, Text], Field(max_length=64)] = {}
+    versions: Annotated[dict[Text, Text], Field(max_length=64), counted(64)] = {}
 
 
 class Attempt(NamedTuple):
@@ -135,7 +135,7 @@ class Report(Frozen):
     study: Name
     trial: Natural
     attempt: Positive
-    points: Annotated[tuple[Point, ...], Field(max_length=10_000)] = ()
+    points: Annotated[tuple[Point, ...], Field(max_length=10_000, fail_fast=True)] = ()
     result: Result | None = None
     update_seconds: Annotated[Real, Field(gt=0)] | None = None
     """Seconds that one update of the plain loop takes where the trial is trained, where that was measured."""
@@ -153,7 +153,7 @@ class ReportRequest(Frozen):
 
     hold: Annotated[Natural, Field(le=10_000)] | None = None
     """As in the lease request; None = unchanged."""
-    reports: Annotated[tuple[Report, ...], Field(max_length=10_000)] = ()
+    reports: Annotated[tuple[Report, ...], Field(max_length=10_000, fail_fast=True)] = ()
     wait_seconds: Annotated[Real, Field(ge=0, le=30)] = 0.0
     """Over HTTP: how long the answer may be kept back until there is something to tell: a trial to train, a directive,
     the study's end."""

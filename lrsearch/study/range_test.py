@@ -75,8 +75,8 @@ class RangeTestSpec(SweepSpec):
 class SweepLosses(Frozen):
     """What a sweep measured, a rate each, in rising order."""
 
-    lr: Annotated[tuple[Tried, ...], Field(max_length=MAX_UPDATES)]
-    loss: Annotated[tuple[Metric, ...], Field(max_length=MAX_UPDATES)]
+    lr: Annotated[tuple[Tried, ...], Field(max_length=MAX_UPDATES, fail_fast=True)]
+    loss: Annotated[tuple[Metric, ...], Field(max_length=MAX_UPDATES, fail_fast=True)]
     """The training loss before each update with the rate, their mean; null = was not finite."""
 
     @model_validator(mode="after")

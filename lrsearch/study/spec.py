@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..errors import InvalidInput
-from ..frozen import MAX_INTEGER, Frozen, Natural, Positive, Real
+from ..frozen import MAX_INTEGER, Frozen, Natural, Positive, Real, counted
 from ..schedules import GroupName
 from ..union import either
 from .optimizers import AnyOptimizer, named
@@ -49,7 +49,8 @@ class TrainSpec(Frozen):
     """With bfloat16 the model computes in bfloat16 where torch's autocast holds that safe; weights, losses, gradients
     and the optimiser stay in float32."""
     groups: Annotated[
-        dict[GroupName, Annotated[tuple[ModulePath, ...], Field(min_length=1, max_length=1000)]],
+        dict[GroupName, Annotated[tuple[ModulePath, ...], Field(min_length=1, max_length=1000, fail_fast=True)]],
+        counted(32),
         AfterValidator(_apart),
         Field(max_length=32, exclude_if=lambda value: not value),
     ] = {}
@@ -123,13 +124,13 @@ class StudySpec(Frozen):
     pruner: AnyPruner = NoPruner()
     objective: Objective = Objective()
     budget: Budget = Budget()
-    baselines: Annotated[tuple[FreeJson, ...], Field(max_length=1000)] = ()
+    baselines: Annotated[tuple[FreeJson, ...], Field(max_length=1000, fail_fast=True)] = ()
     """Schedules trained first, as trials 0, 1, ...; their horizon is the study's."""
     confirm: Confirm | None = None
     stop: Stop | None = None
     """Early stopping; no part of a trajectory: it only ends one."""
     limits: Limits = Limits()
-    labels: Annotated[dict[Text, Text], Field(max_length=64)] = {}
+    labels: Annotated[dict[Text, Text], Field(max_length=64), counted(64)] = {}
 
     @model_validator(mode="before")
     @classmethod

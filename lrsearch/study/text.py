@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 
 def _printable(value: str) -> str:
@@ -31,6 +39,15 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def _free(value: Any, inner: ValidatorFunctionWrapHandler) -> Any:
+    """Its size is looked at before what is in it."""
+    if not isinstance(value, dict):
+        return _finite(inner(value))
+    with contextlib.suppress(TypeError):  # of what JSON does not know, and ``inner`` refuses
+        _finite(value)
+    return inner(value)
+
+
 def _null_if_not_finite(value: Any) -> Any:
     if isinstance(value, float) and value - value != 0:
         return None
@@ -41,7 +58,7 @@ Text = Annotated[str, Field(max_length=2000), AfterValidator(_printable)]
 """Up to 2,000 characters, NFC, no control characters but line breaks and tabs."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
 """A name in addresses and files: lower-case letters, digits, dots, underscores, hyphens; 1 to 100 characters."""
-FreeJson = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
+FreeJson = Annotated[dict[str, JsonValue], WrapValidator(_free)]
 """A JSON object of anything, finite, at most 65,536 characters."""
 Metric = Annotated[float | None, BeforeValidator(_null_if_not_finite)]
 """A measured number; null where it was not finite."""

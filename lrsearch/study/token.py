@@ -36,7 +36,7 @@ def _in_order(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
     return tuple(scope for scope in SCOPES if scope in scopes)
 
 
-Scopes = Annotated[tuple[Scope, ...], Field(min_length=1, max_length=20), AfterValidator(_in_order)]
+Scopes = Annotated[tuple[Scope, ...], Field(min_length=1, max_length=20, fail_fast=True), AfterValidator(_in_order)]
 
 
 class TokenRequest(Frozen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 SPACE: dict[str, Any] = {
@@ -224,6 +225,36 @@ HUGE = {
 
 TOO_LONG = json.dumps(spec(options={str(i): "x" * 1000 for i in range(1100)})).encode()
 """A body of more than a MiB."""
+
+OFFER = {"worker": "a", "hold": 1}
+REPORT = {"study": "loop", "trial": 0, "attempt": 1}
+REPORTS = "/v1/leases/nobody/reports"
+WIDE: dict[str, tuple[str, Callable[[], Any], str]] = {
+    "fields": ("/v1/studies", lambda: spec(**{f"hue{n}": 1 for n in range(60_000)}), "hue0"),
+    "parameters": ("/v1/studies", lambda: space(**{f"rate{n}": 1 for n in range(60_000)}), "64"),
+    "groups": ("/v1/studies", lambda: space(groups={f"g{n}": {} for n in range(60_000)}), "64"),
+    "a field's letters": ("/v1/studies", lambda: space(**{"initial_lr" * 90_000: 1}), "unknown field"),
+    "a family's letters": ("/v1/studies", lambda: space(family="step" * 200_000), "unknown family"),
+    "families": ("/v1/studies", lambda: space(family=["stepp"] * 90_000), "stepp"),
+    "choices": ("/v1/studies", lambda: space(initial_lr=["a"] * 150_000), "1000"),
+    "lists": ("/v1/studies", lambda: space(initial_lr=[[[]]] * 140_000), "100,000"),
+    "options": ("/v1/studies", lambda: spec(options={f"o{n}": 1 for n in range(60_000)}), "65,536"),
+    "labels": ("/v1/studies", lambda: spec(labels={f"a{n}": [] for n in range(60_000)}), "64"),
+    "baselines": ("/v1/studies", lambda: spec(baselines=[1] * 290_000), "dictionary"),
+    "arms": ("/v1/comparisons", lambda: {"spec": SPEC, "arms": [{"name": "A"}] * 60_000}, "arms"),
+    "tasks": ("/v1/leases", lambda: OFFER | {"tasks": [{"name": "A"}] * 60_000}, "name"),
+    "versions": ("/v1/leases", lambda: OFFER | {"versions": {f"v{n}": 1 for n in range(60_000)}}, "64"),
+    "reports": (REPORTS, lambda: {"reports": [{"trial": -1}] * 60_000}, "study"),
+    "points": (REPORTS, lambda: {"reports": [REPORT | {"points": [{"epcoh": 1}] * 60_000}]}, "epcoh"),
+    "metrics": (
+        REPORTS,
+        lambda: {"reports": [REPORT | {"points": [{"epoch": 1, "metrics": {f"m{n}": "" for n in range(60_000)}}]}]},
+        "100",
+    ),
+    "params": ("/v1/studies/loop/trials", lambda: {"params": {f"p{n}": 1 for n in range(60_000)}}, "65,536"),
+    "scopes": ("/v1/tokens", lambda: {"name": "ann", "scopes": ["raed"] * 90_000}, "read"),
+}  # fmt: skip
+"""Bodies of nearly a MiB, each with so many mistakes of one kind: where they go, and a word of the answer."""
 
 MEDIA_TYPES = ("", "text/plain", "application/x-www-form-urlencoded", "application/xml", "text/json")
 """Other than JSON."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .bad_calls import CALLS
-from .bad_specs import HUGE, KEYS, MEDIA_TYPES, RAW, SPEC, SPECS, TOO_LONG
+from .bad_specs import HUGE, KEYS, MEDIA_TYPES, RAW, SPEC, SPECS, TOO_LONG, WIDE
 
 STUDIES = "/v1/studies"
 JSON = {"Content-Type": "application/json"}
@@ -47,5 +47,7 @@ def corpus() -> Iterator[tuple[str, Bad]]:
     for key in KEYS:
         for path in (STUDIES, "/v1/comparisons", "/v1/studies/loop/trials"):
             yield f"the key {key:.10} to {path}", Bad("POST", path, good, JSON | {"Idempotency-Key": key}, 422)
+    for name, (path, body, _) in WIDE.items():
+        yield f"a MiB of {name}", Bad("POST", path, json.dumps(body()).encode(), JSON, 422)
     yield "a grid of 10^12", Bad("POST", STUDIES, json.dumps(HUGE).encode(), JSON, 422)
     yield "more than a MiB", Bad("POST", STUDIES, TOO_LONG, JSON, 413)

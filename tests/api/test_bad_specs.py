@@ -9,7 +9,7 @@ import pytest
 
 from lrsearch.service import Service
 
-from .bad_specs import HUGE, KEYS, MEDIA_TYPES, RAW, SPEC, SPECS, TOO_LONG
+from .bad_specs import HUGE, KEYS, MEDIA_TYPES, RAW, SPEC, SPECS, TOO_LONG, WIDE
 
 
 def _problem(response, status: int) -> dict[str, Any]:
@@ -75,6 +75,19 @@ def test_too_large_a_body_is_refused_as_it_comes(http, service: Service) -> None
     response = http.post("/v1/studies", content=chunks, headers={"Content-Type": "application/json"})
     assert "content-length" not in response.request.headers
     _problem(response, 413)
+    _nothing_stored(service)
+
+
+@pytest.mark.parametrize("case", WIDE)
+def test_many_mistakes_are_told_as_few(http, service: Service, case: str) -> None:
+    """Nobody is kept busy by going through all of them."""
+    path, body, word = WIDE[case]
+    raw = json.dumps(body()).encode()
+    assert 600_000 < len(raw) < 1024 * 1024
+    problem = _problem(_post(http, raw, path), 422)
+    assert word in problem["detail"]
+    assert len(problem["errors"]) <= 100
+    assert len(problem["detail"]) < 10_000
     _nothing_stored(service)
 
 
