@@ -74,10 +74,9 @@ def disturbed(n: int, hosts, clients, watch, tmp_path: Path) -> None:
     """``n`` workers are ended at each kind of moment; what is stored is damaged each time."""
     folder, errors = tmp_path / "prefixes", tmp_path / "workers.log"
     folder.mkdir()
-    study = {**STUDY, "budget": {"trials": 4 + 3 * n}}
     host = hosts()
     there = clients(host.url)
-    there.create(study)
+    there.create({**STUDY, "budget": {"trials": 1000}})  # more than are begun before the last of them is ended
     dice = random.Random(n)
     ends: Counter[tuple[str, int]] = Counter()
 
@@ -101,6 +100,8 @@ def disturbed(n: int, hosts, clients, watch, tmp_path: Path) -> None:
     killed = -signal.SIGKILL
     assert ends == {(MOMENTS[0], 0): n, (MOMENTS[1], killed): n, (MOMENTS[2], killed): n}
     assert n_damaged > 0
+    n_begun = sum(trial.attempts > 0 for trial in there.list_trials("s", limit=1000).items)
+    there.patch("s", {"budget": {"trials": n_begun}})
     worker = start()
     try:
         until(lambda: there.study("s").state == "completed")
@@ -110,6 +111,7 @@ def disturbed(n: int, hosts, clients, watch, tmp_path: Path) -> None:
         worker.end()
     watch.check()
     assert "Traceback" not in errors.read_text()
+    study = {**STUDY, "budget": {"trials": n_begun}}
     undisturbed = lrsearch.run(study, database=f"sqlite:///{tmp_path / 'undisturbed.db'}")
     same_trials(there.list_trials("s", limit=1000).items, undisturbed.trials())
 

@@ -54,19 +54,15 @@ PRUNED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+@pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     yield from fresh_database(request.param, request)
 
 
+@pytest.mark.slow  # the fast form, of one worker with nothing between: tests/faults/test_states_damaged.py
 @pytest.mark.parametrize(
     ("pruner", "number"),
-    [
-        ("asha", signal.SIGKILL),
-        pytest.param("asha", signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param("none", signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param("median", signal.SIGKILL, marks=pytest.mark.slow),
-    ],
+    [("asha", signal.SIGKILL), ("asha", signal.SIGTERM), ("none", signal.SIGTERM), ("median", signal.SIGKILL)],
 )
 def test_workers_and_services_that_end_change_nothing(
     serving: Make,
@@ -154,9 +150,11 @@ def test_the_token_is_for_everybody(
 
 
 @pytest.mark.slow
-def test_digits_step_survives_random_kills(serving: Make, client: Make, until: Make) -> None:
+def test_digits_step_survives_random_kills(
+    serving: Make, client: Make, until: Make, store: Store, database_url: str
+) -> None:
     dice, lease = random.Random(0), ("--lease-seconds", "10")  # nobody is to be lost but who is killed
-    one = serving(*lease, workers=2)
+    one = serving(*lease, workers=2, LRSEARCH_DATABASE_URL=database_url)
     there = client(one.url)
     there.create(read_study("digits-step"))
     n_killed = 0
@@ -175,7 +173,7 @@ def test_digits_step_survives_random_kills(serving: Make, client: Make, until: M
         dice.choice(until(one.workers)).kill()
         time.sleep(3 * dice.random())
         one.end(signal.SIGKILL)
-        one = serving(*lease, workers=2, port=one.port)
+        one = serving(*lease, workers=2, port=one.port, LRSEARCH_DATABASE_URL=database_url)
     assert n_killed >= 2
     until(lambda: there.study("digits-step").state == "completed", 200)
     trials = there.list_trials("digits-step", limit=1000).items

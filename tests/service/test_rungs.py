@@ -146,14 +146,26 @@ PRUNERS = {
 }
 
 
-@pytest.mark.parametrize("pruner", PRUNERS.values(), ids=PRUNERS)
+ON = {"sqlite": PRUNERS, "postgres": ["asha"]}
+"""On which database which pruners are climbed through by the fast tests."""
+
+
+@pytest.mark.parametrize(
+    ("database_url", "pruner"),
+    [
+        pytest.param(kind, name, marks=() if name in names else pytest.mark.slow)
+        for kind, names in ON.items()
+        for name in PRUNERS
+    ],
+    indirect=["database_url"],
+)
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_any_number_of_workers_in_any_order_gives_the_same_study(service, spec, offers, pruner, sampler):
     service = Service(service.store, Settings(lease_seconds=60, max_lost=1000, poison_seconds=0))
     space = {"family": ["cosine", "constant"], "initial_lr": {"low": 1e-2, "high": 1.0, "log": True}}
     fields = {
         "sampler": {"name": sampler, "seed": 5},
-        "pruner": pruner,
+        "pruner": PRUNERS[pruner],
         "epochs": 8,
         "space": space,
         "baselines": [{"family": "constant", "initial_lr": 0.5}],
@@ -177,7 +189,7 @@ def test_any_number_of_workers_in_any_order_gives_the_same_study(service, spec, 
     assert one[0][0][1] == "completed", "a baseline runs to its horizon"
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_random_interleavings(service, spec, offers, data):
     """As above, the interleaving, the spec and the size drawn by Hypothesis."""
