@@ -9,8 +9,9 @@ import pytest
 from lrsearch.service import Service
 from lrsearch.study import TrialRequest
 
+from .climber import Climber
 from .conftest import TOY
-from .test_rungs import ASHA, Climber, play
+from .test_rungs import ASHA, play
 
 
 @pytest.mark.parametrize("n_services", [1, 2])
