@@ -55,7 +55,8 @@ async def _watch(seconds: float) -> list[float]:
     memory = []
     for _ in range(EVERY):
         await asyncio.sleep(seconds / EVERY)
-        of_service = psutil.Process().children(recursive=True)
+        below = psutil.Process().children(recursive=True)
+        of_service = [process for process in below if process.name() != "postgres"]  # a database is no service
         memory.append(round(sum(process.memory_info().rss for process in of_service) / 2**20, 1))
     return memory
 

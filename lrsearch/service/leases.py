@@ -6,13 +6,14 @@ import secrets
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from ..errors import NotAllowed, NotFound
+from ..errors import InvalidInput, NotAllowed, NotFound
 from ..resolve import asks_for_range
 from ..store import Free, LeaseRow, Transaction
 from ..study import Assignment, Lease, LeaseRequest, Study, StudyState, Trial, Worker
 from ..tasks.catalog import CATALOG
 from .caller import caller
 from .dealing import recipe_text
+from .isolation import blaming, isolating
 from .losses import SUSPECT_LOST, Losses, suspected
 from .range_tests import recipe_mark
 from .standing import seeds_for
@@ -26,6 +27,7 @@ MOST_FREE = 10_000
 class Leases(Losses):
     """Handing out work."""
 
+    @isolating
     def lease(self, request: LeaseRequest, *, owner: str = "local") -> Lease:
         """Give a worker trials to train.
 
@@ -166,14 +168,15 @@ class Leases(Losses):
         for name in dict.fromkeys([*taken_over, *names]):
             if len(assignments) == wanted:
                 break
-            study = self._ready(tx, row, name)
-            if study is None:
-                continue
-            its_recipe = recipe_text(study)
-            if recipe and its_recipe != recipe:
-                continue
-            own = [number for study_name, number in first if study_name == name]
-            given = self._hand_out_of(tx, row, study, wanted - len(assignments), own)
+            with blaming(name, InvalidInput):
+                study = self._ready(tx, row, name)
+                if study is None:
+                    continue
+                its_recipe = recipe_text(study)
+                if recipe and its_recipe != recipe:
+                    continue
+                own = [number for study_name, number in first if study_name == name]
+                given = self._hand_out_of(tx, row, study, wanted - len(assignments), own)
             if given:
                 recipe = its_recipe
                 assignments += given
@@ -198,10 +201,11 @@ class Leases(Losses):
 
     def _has_work(self, tx: Transaction, row: LeaseRow, name: str) -> bool:
         """Whether a free worker with this lease would probably find something to do in a study."""
-        study = self._ready(tx, row, name)
-        return study is not None and bool(
-            tx.trials.to_hand_out(name, limit=1) or (not study.spec.external and self._more_to_suggest(tx, study))
-        )
+        with blaming(name, InvalidInput):
+            study = self._ready(tx, row, name)
+            return study is not None and bool(
+                tx.trials.to_hand_out(name, limit=1) or (not study.spec.external and self._more_to_suggest(tx, study))
+            )
 
     def _ready(self, tx: Transaction, row: LeaseRow, name: str) -> Study | None:
         """The study, locked, if this lease may work on it; one whose task was just offered is completed first."""

@@ -1,13 +1,15 @@
-"""Losses: what becomes of the trials whose workers fell silent."""
+"""Losses: what becomes of the trials whose workers fell silent, and of studies that cannot be served."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from ..store import LeaseRow, Transaction
-from ..study import Study, Trial
+from ..study import ENDED, Study, Trial
 from .dealing import Dealing
+from .isolation import StudyBroken, blaming, isolating
 
 LOST_TOO_OFTEN = "the workers that held it were lost {times} times; the last one was {worker}"
 DEADLY = (
@@ -15,10 +17,14 @@ DEADLY = (
     "{worker}: it seems to end whoever trains it (out of memory, or a crash below Python); their logs may tell, and "
     "`retry` trains it again"
 )
+BROKEN = "the service could not go on with this study ({error}); its log has the whole story"
+MOST_CHARACTERS = 500
 SUSPECT_LOST = 2
 """A trial whose workers were lost so often is trained alone: it may be what ends them; others must not pay for it."""
 MAX_KILLED = 2
 """A trial that ended so many workers soon after they got it, and that they alone had, is given up."""
+
+log = logging.getLogger("lrsearch.service")
 
 
 class Losses(Dealing):
@@ -31,6 +37,7 @@ class Losses(Dealing):
         """Workers could not be heard until now, as the service was not there: none of them loses anything for that."""
         self._hearing.broke()
 
+    @isolating
     def reap(self) -> None:
         """Hand back what silent workers hold. Called four times a lease where workers come from elsewhere."""
         with self._writing() as tx:
@@ -60,14 +67,18 @@ class Losses(Dealing):
         tx.leases.delete(row.lease)
         if held:
             self._ring()
-        trials = [(name, tx.trials.get(name, number)) for name, number in held]
+        trials = []
+        for name, number in held:
+            with blaming(name):
+                trials.append((name, tx.trials.get(name, number)))
         at_work = [(name, trial) for name, trial in trials if trial.purpose is not None and trial.state != "waiting"]
         heard_at = self._heard_at(row)
         for name, trial in at_work:
             if lost(trial) and self._hearing.heard(heard_at):  # what an outage ended is nobody's loss
                 if tx.trials.get(name, trial.number).purpose is None:
                     continue  # an earlier one of them, given up, has ended their study
-                self._count_loss(tx, name, trial, killed=len(at_work) == 1 and self._soon(trial, heard_at))
+                with blaming(name):
+                    self._count_loss(tx, name, trial, killed=len(at_work) == 1 and self._soon(trial, heard_at))
         return held
 
     def _count_loss(self, tx: Transaction, name: str, trial: Trial, *, killed: bool) -> None:
@@ -89,6 +100,21 @@ class Losses(Dealing):
             self._end_trial(tx, study, trial, state="failed", error=error)
         else:
             self._close_extra(tx, study, trial, {})
+
+    def _end_broken(self, broken: StudyBroken) -> None:
+        """End it as failed, and its leases, as nobody can say what they held of it.
+
+        Raises what had been raised, where it has ended already: then it was not the study's.
+        """
+        error = broken.__cause__ or broken
+        log.error("study `%s` is given up", broken.study, exc_info=error)
+        with self._writing() as tx:
+            study = tx.studies.get(broken.study, lock=True)
+            if study.state in ENDED:
+                raise error
+            self._end_leases_on(tx, study.name)
+            said = f"{type(error).__name__}: {error}"[:MOST_CHARACTERS]
+            self._end(tx, study, "failed", BROKEN.format(error=said))
 
     def _heard_at(self, row: LeaseRow) -> datetime:
         """When a lease's worker was last heard, to a tenth of a lease: it is renewed no more often."""

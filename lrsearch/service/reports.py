@@ -26,6 +26,7 @@ from ..study import (
     mean_of,
 )
 from ..trajectory import n_intervals
+from .isolation import blaming, isolating
 from .leases import Leases, may_train
 from .news import News, Refused, changed, completion, follow, placed, rounds, unstoppable
 from .repeats import trained_again
@@ -38,6 +39,7 @@ MAX_WARNINGS = 20
 class Reports(Leases):
     """Taking in what workers measured."""
 
+    @isolating
     def report(self, lease: str, request: ReportRequest) -> ReportAnswer:
         """Store a batch of reports, renew the lease and top it up.
 
@@ -63,7 +65,8 @@ class Reports(Leases):
                 if sweep is not None and name == sweep.name:
                     told, refused = self._take_range_test(tx, sweep, list(reports))
                 else:
-                    told, refused = self._take(tx, lease, name, reports)
+                    with blaming(name):
+                        told, refused = self._take(tx, lease, name, reports)
                 directives += told
                 rejected += refused
             numbers: dict[str, list[int]] = {}
@@ -132,11 +135,12 @@ class Reports(Leases):
         for trial in held:
             if trial.heard < trial.attempts:
                 unheard.setdefault(trial.study, []).append(trial.number)
-        return [
-            self._assignment(tx, tx.studies.get(name), trial)
-            for name, numbers in unheard.items()
-            for trial in tx.trials.some(name, numbers).values()
-        ]
+        again: list[Assignment] = []
+        for name, numbers in unheard.items():
+            with blaming(name):
+                study = tx.studies.get(name)
+                again += [self._assignment(tx, study, trial) for trial in tx.trials.some(name, numbers).values()]
+        return again
 
     def _stop_overdue(self, tx: Transaction, held: Sequence[HeldTrial]) -> list[Directive]:
         """End the trials of a lease that run for longer than their study's limits allow."""

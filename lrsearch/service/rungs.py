@@ -10,6 +10,7 @@ from ..store import HeldTrial, Transaction
 from ..study import TERMINAL, Directive, Outcome, Point, RungPruner, Study, Trial, mean_of
 from ..trajectory import n_intervals
 from .budgets import Budgets
+from .isolation import blaming
 
 MOST_AHEAD = 256
 """At most so many arrivals of a rung are asked for at once."""
@@ -170,7 +171,9 @@ class Climbing(Budgets):
             study = tx.studies.get(trial.study)
             if study.spec.rungs is None or trial.purpose != "trial" or trial.heard < trial.attempts:
                 continue
-            rungs, epoch = self._rungs(tx, study), trial.epochs / study.spec.n_seeds
+            with blaming(study.name):
+                rungs = self._rungs(tx, study)
+            epoch = trial.epochs / study.spec.n_seeds
             if trial.state == "waiting" and (trial.study, trial.number) in reported:
                 why = f"at the rung of {epoch:g} epochs"
                 directives.append(Directive(study=trial.study, trial=trial.number, do="wait", why=why))

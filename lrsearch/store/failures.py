@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
 
 from ..errors import InvalidInput, LrsearchError, Unavailable
 
@@ -78,6 +79,11 @@ def meaning(error: BaseException) -> LrsearchError | None:
     if state is None and any(words in str(error) for words in FULL_AT_THE_DOOR):
         return Unavailable(FULL)
     return Unavailable(AWAY) if kinds & {"OperationalError", "InterfaceError"} else None
+
+
+def is_complaint(error: BaseException) -> bool:
+    """Whether it comes from the database itself, and has none of the meanings above."""
+    return isinstance(error, DBAPIError)
 
 
 def _of_sqlite(error: sqlite3.Error) -> LrsearchError | None:

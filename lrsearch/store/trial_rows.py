@@ -106,7 +106,7 @@ def trial_of(row: Row[*tuple[Any, ...]]) -> Trial:
     return _parsed(tuple(row))
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=1024)
 def _parsed(row: tuple[Any, ...]) -> Trial:
     """Equal rows are parsed once: listings are read again and again, and most trials have ended."""
     columns = dict(zip(COLUMNS, row, strict=True))
@@ -117,7 +117,7 @@ def _parsed(row: tuple[Any, ...]) -> Trial:
     return Trial.model_validate(fields | from_json(columns["rest"]))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def schedule_of(text: str) -> Schedule:
     """A schedule from its column."""
     return Schedule.model_validate(from_json(text))
