@@ -139,6 +139,8 @@ class SpaceSpec(Frozen):
             _count(data)
             return data
         groups = data[GROUPS]
+        if isinstance(groups, Mapping):
+            _count(groups)
         if not isinstance(groups, Mapping) or not all(isinstance(own, Mapping) for own in groups.values()):
             raise ValueError("`groups` is a mapping from a parameter group's name to its family and parameters")
         _count([name for own in groups.values() for name in own or ("family",)])

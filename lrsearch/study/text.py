@@ -16,6 +16,9 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+from pydantic_core import PydanticSerializationError, to_json
+
+MAX_LETTERS = 65_536
 
 
 def _printable(value: str) -> str:
@@ -34,8 +37,8 @@ def _finite(value: Any) -> Any:
         raise ValueError("free JSON holds no lone surrogates") from None
     except (ValueError, RecursionError):
         raise ValueError("free JSON holds finite numbers only, nested at most 32 deep") from None
-    if len(text) > 65536:
-        raise ValueError(f"free JSON is at most 65,536 characters long (got {len(text)})")
+    if len(text) > MAX_LETTERS:
+        raise ValueError(f"free JSON is at most {MAX_LETTERS:,} characters long (got {len(text):,})")
     return value
 
 
@@ -43,6 +46,9 @@ def _free(value: Any, inner: ValidatorFunctionWrapHandler) -> Any:
     """Its size is looked at before what is in it."""
     if not isinstance(value, dict):
         return _finite(inner(value))
+    with contextlib.suppress(PydanticSerializationError):
+        if (n_bytes := len(to_json(value))) > 4 * MAX_LETTERS:  # many times sooner than their letters are counted
+            raise ValueError(f"free JSON is at most {MAX_LETTERS:,} characters long (got {n_bytes:,} bytes)")
     with contextlib.suppress(TypeError):  # of what JSON does not know, and ``inner`` refuses
         _finite(value)
     return inner(value)
