@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import Unavailable
+from .head import http_protocol
 from .token import require_token
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Listener:
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             load_app(service, access),
+            http=http_protocol(),
             log_level="warning",
             access_log=False,
             lifespan="off",

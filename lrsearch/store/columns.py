@@ -7,7 +7,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Integer, Label, Text, type_coerce
 from sqlalchemy.types import TypeDecorator
 
 RowId = BigInteger().with_variant(Integer, "sqlite")
@@ -34,6 +34,20 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def as_stored(column: Column[Any]) -> Label[Any]:
+    """A column of moments as the database's driver gives it, for rows of which most are known already."""
+    return type_coerce(column, Text).label(column.name)
+
+
+def moment_of(stored: datetime | str | None) -> datetime | None:
+    """A moment ``as_stored``."""
+    if stored is None:
+        return None
+    if isinstance(stored, str):
+        return datetime.fromisoformat(stored).replace(tzinfo=UTC)
+    return stored.astimezone(UTC)
 
 
 def to_json(value: Any) -> str:

@@ -6,12 +6,13 @@ can wait for each other in a circle, and what a writer has read stays true until
 
 from __future__ import annotations
 
+import select
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
@@ -150,12 +151,26 @@ def _postgres(url: URL) -> Database:
 
         return _begin
 
+    asks, dialect = engine.dialect.do_ping, cast("Any", engine.dialect)
+    dialect.do_ping = lambda connection: _is_silent(connection) or asks(connection)
     event.listen(engine, "handle_error", translate)
     read = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     write, migrate = engine.execution_options(mode="write"), engine.execution_options(mode="migrate")
     event.listen(write, "begin", _one_writer())
     event.listen(migrate, "begin", _one_writer("SET LOCAL statement_timeout = 0"))
     return Database({"read": read, "write": write, "migrate": migrate}, alone=False)
+
+
+def _is_silent(connection: Any) -> bool:
+    """Whether nothing has come on an idle connection, which is then as good as it was: that needs no round trip.
+
+    A server that goes away closes it; where it could not, the keepalives above do.
+    """
+    if connection.closed or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 DIALECTS: Mapping[str, Callable[[URL], Database]] = MappingProxyType(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, bindparam, func, or_, select
+from sqlalchemy import Row, Select, and_, bindparam, func, or_, select, union_all
 
 from ..study import TERMINAL, EpochProgress, Outcome
 from .columns import from_json
@@ -53,9 +54,7 @@ _FIRST_OPEN = select(func.min(TRIALS.c.number)).where(
 )
 _TOTALS = select(TRIALS.c.state, func.count(), *_SUMS).group_by(TRIALS.c.state)
 KINDS = ("trained", "shared", "repeated")
-_VALUES = select(TRIALS.c.number, TRIALS.c.value).where(
-    _STUDY, TRIALS.c.number.in_(bindparam("its_numbers", expanding=True))
-)
+_VALUES: Select[*tuple[Any, ...]] = select(TRIALS.c.number, TRIALS.c.value)
 _FINISHES = (
     select(TRIALS.c.state, TRIALS.c.value, _ASKED)
     .where(_STUDY, TRIALS.c.state.in_(sorted(TERMINAL)))
@@ -155,29 +154,29 @@ class Tally(Noun):
 
     def leading(self, study: str, *, minimize: bool) -> list[tuple[int, float]]:
         """The best completed trial's number and value; nothing while there is none."""
-        numbers = self._leading(study, minimize=minimize, top=1)
-        its = {"its_study": study, "its_numbers": numbers}
-        rows = self._connection.execute(_VALUES, its) if numbers else ()
-        return [(number, value) for number, value in rows if value is not None]
+        return [(number, value) for number, value in self._ranked(_VALUES, study, minimize=minimize, top=1)]
 
-    def _leading(self, study: str, *, minimize: bool, top: int) -> list[int]:
-        confirmed, others = _ranks(minimize)
-        its = {"its_study": study, "top": top}
-        leaders = list(self._connection.execute(confirmed, its).scalars())
-        if len(leaders) < top:
-            leaders += self._connection.execute(others, its | {"top": top - len(leaders)}).scalars()
-        return leaders
+    def _ranked(
+        self, what: Select[*tuple[Any, ...]], study: str, *, minimize: bool, top: int
+    ) -> Iterable[Row[*tuple[Any, ...]]]:
+        """``what`` of the best completed trials, the best first."""
+        return self._connection.execute(_ranks(what, minimize), {"its_study": study, "top": top})
 
 
 @cache
-def _ranks(minimize: bool) -> tuple[Select[int], Select[int]]:
-    """Completed trials by confirmed mean, and those without one by value."""
+def _ranks(what: Select[*tuple[Any, ...]], minimize: bool) -> Select[*tuple[Any, ...]]:
+    """``what`` of completed trials by confirmed mean, then of those without one by value.
+
+    The best of both kinds are found by their indexes, and only they are read whole.
+    """
     mean, value, number = TRIALS.c.confirmed_mean, TRIALS.c.value, TRIALS.c.number
     by_mean, by_value = (column if minimize else column.desc() for column in (mean, value))
     completed = select(number).where(_STUDY, TRIALS.c.state == "completed", value.is_not(None))
     completed = completed.limit(bindparam("top"))
-    confirmed = completed.where(mean.is_not(None)).order_by(by_mean, by_value, number)
-    return confirmed, completed.where(mean.is_(None)).order_by(by_value, number)
+    confirmed = completed.where(mean.is_not(None)).order_by(by_mean, by_value, number).subquery()
+    others = completed.where(mean.is_(None)).order_by(by_value, number).subquery()
+    best = what.where(_STUDY, number.in_(union_all(select(confirmed), select(others))))
+    return best.order_by(mean.is_(None), by_mean, by_value, number).limit(bindparam("top"))
 
 
 def _progress(trained: int, shared: int, repeated: int) -> EpochProgress:

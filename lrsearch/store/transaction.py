@@ -32,7 +32,7 @@ class Transaction:
         self.connection = connection
         self._moment: datetime | None = None
         self._notes = Notes()
-        self.studies = Studies(connection, self.now, self._notes)
+        self.studies = Studies(connection, self.now, self._notes, hear=self._hear)
         self.trials = Trials(connection, self.now, self._notes)
         self.points = Points(connection, self.now)
         self.trained = Trained(connection, self.now)
@@ -52,6 +52,11 @@ class Transaction:
             on_server = self.connection.dialect.name == "postgresql"
             self._moment = self.connection.execute(select(func.clock_timestamp())).scalar_one() if on_server else now()
         return self._moment
+
+    def _hear(self, moment: datetime) -> None:
+        """The database has told its clock beside something else."""
+        if self._moment is None:
+            self._moment = moment
 
     def tell(self, since_trimmed: MutableMapping[str, int]) -> None:
         """Store what has happened in this transaction, in one statement, for those who follow its studies.

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, Select, bindparam, select
 
 from ..schedules import Schedule
 from ..study import EpochCounts, Trial
-from .columns import finite, from_json, to_json
+from .columns import Moment, as_stored, finite, from_json, moment_of, to_json
 from .fields import checked, plain
 from .noun import Noun
 from .tables import TRIALS
@@ -38,10 +38,14 @@ REST = (
 NESTED = ("diverged_at", "confirmed", "checkpoint", "handed_at")
 """Those of them that JSON has other values for."""
 COLUMNS = tuple(column.name for column in TRIALS.columns)
+MOMENTS = tuple(column.name for column in TRIALS.columns if isinstance(column.type, Moment))
 CHANGEABLE = ("epochs", *PLAIN[1:], *REST)
 
-
-_THESE = select(TRIALS).where(
+WHOLE: Select[*tuple[Any, ...]] = select(
+    *(as_stored(column) if column.name in MOMENTS else column for column in TRIALS.columns)
+)
+"""Trials as ``trial_of`` reads them."""
+_THESE = WHOLE.where(
     TRIALS.c.study == bindparam("its_study"), TRIALS.c.number.in_(bindparam("its_numbers", expanding=True))
 )
 
@@ -112,6 +116,7 @@ def _parsed(row: tuple[Any, ...]) -> Trial:
     columns = dict(zip(COLUMNS, row, strict=True))
     fields: dict[str, Any] = {name: columns[name] for name in PLAIN}
     fields["epochs"] = EpochCounts(**{kind: columns[f"epochs_{kind}"] for kind in EpochCounts.model_fields})
+    fields |= {name: moment_of(columns[name]) for name in MOMENTS}
     fields["params"] = from_json(columns["params"])
     fields["schedule"] = schedule_of(columns["schedule"])
     return Trial.model_validate(fields | from_json(columns["rest"]))

@@ -18,18 +18,24 @@ from .holding import Holding
 from .noun import refuse
 from .tables import TRIALS
 from .tally import Tally
-from .trial_rows import CHANGEABLE, REST, columns_of, new_row, rest_of, trial_of
+from .trial_rows import CHANGEABLE, REST, WHOLE, columns_of, new_row, rest_of, trial_of
 
 ORDERS = ("number", "value")
+TRIAL_PAGE = Page[Trial]  # held here: pydantic makes it anew where nobody does
 LARGEST = 2**63 - 1
 """The largest number that a column takes."""
 
 # statements that every report runs are built once
 _ITS = and_(TRIALS.c.study == bindparam("its_study"), TRIALS.c.number == bindparam("its_number"))
-_ONE = select(TRIALS).where(_ITS)
+_ONE = WHOLE.where(_ITS)
 _LOCKED = _ONE.with_for_update()
 _REST = select(TRIALS.c.rest).where(_ITS).with_for_update()
 _CHANGE = update(TRIALS).where(_ITS)
+_FROM = (
+    WHOLE.where(TRIALS.c.study == bindparam("its_study"), TRIALS.c.number > bindparam("after"))
+    .order_by(TRIALS.c.number)
+    .limit(bindparam("at_most"))
+)
 
 
 class Trials(Tally, Holding, Climbing):
@@ -133,6 +139,8 @@ class Trials(Tally, Holding, Climbing):
         """
         if order not in ORDERS:
             raise InvalidInput(f"`order` is one of {', '.join(ORDERS)} (got {order!r:.100})", field="order")
+        if order == "number" and state is None:
+            return self._by_number(study, cursors.page_of(limit), cursor)
         number, value = TRIALS.c.number, TRIALS.c.value
         statement = select(number, value).where(TRIALS.c.study == study).limit(cursors.page_of(limit) + 1)
         if state is not None:
@@ -157,14 +165,21 @@ class Trials(Tally, Holding, Climbing):
         if len(keys) > limit:
             end = keys[limit - 1]
             following = cursors.write(kind, (end.number,) if order == "number" else (end.value, end.number))
-        return Page[Trial](items=tuple(self._numbered(study, [key.number for key in keys[:limit]])), next=following)
+        return TRIAL_PAGE(items=tuple(self._numbered(study, [key.number for key in keys[:limit]])), next=following)
+
+    def _by_number(self, study: str, limit: int, cursor: str | None) -> Page[Trial]:
+        (after,) = (-1,) if cursor is None else cursors.read("number", cursor, (int,))
+        its = {"its_study": study, "after": after, "at_most": limit + 1}
+        trials = [trial_of(row) for row in self._connection.execute(_FROM, its)]
+        following = cursors.write("number", (trials[limit - 1].number,)) if len(trials) > limit else None
+        return TRIAL_PAGE(items=tuple(trials[:limit]), next=following)
 
     def leaders(self, study: str, *, minimize: bool, top: int) -> list[Trial]:
         """The best completed trials: the confirmed first, by confirmed mean, then the others by value.
 
         Ties go to the lower number. A confirmation that measured nothing finite does not count as one.
         """
-        return self._numbered(study, self._leading(study, minimize=minimize, top=top))
+        return [trial_of(row) for row in self._ranked(WHOLE, study, minimize=minimize, top=top)]
 
 
 def _missing(study: str, number: int) -> NotFound:
