@@ -18,7 +18,7 @@ from .body import StrictRoute
 from .examples import TRIALS
 from .problem import described
 from .scopes import needs
-from .verbs import Cursor, IdempotencyKey, Limit, StudyName, TheService, TrialNumber, as_json
+from .verbs import Cursor, IdempotencyKey, Limit, StudyName, TheService, TrialNumber, as_json, trials_as_json
 
 router = APIRouter(prefix="/v1/studies/{name}", tags=["trials"], route_class=StrictRoute)
 
@@ -53,7 +53,7 @@ def list_trials(
     cursor: Cursor = None,
 ) -> Response:
     """Give one page of trials."""
-    return as_json(service.trials(name, state=state, order=order, limit=limit, cursor=cursor))
+    return trials_as_json(service.trials(name, state=state, order=order, limit=limit, cursor=cursor))
 
 
 @router.get(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel
 
 from lrsearch.service import Service
-from lrsearch.study import Name
+from lrsearch.study import Name, Page, Trial
 
 from .lanes import Lanes
 
 MAX_TRIAL = 2**31 - 1
+MOST_TEXTS = 2048
 
 
 async def _service(request: Request) -> Service:
@@ -41,6 +43,32 @@ IdempotencyKey = Annotated[
         description="The same key and request again: the same answer, and one effect.",
     ),
 ]
+
+
+class _Texts:
+    """The JSON of values that the store keeps parsed: what is the same object is the same text. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[BaseModel, str]] = {}
+
+    def of(self, model: BaseModel) -> str:
+        found = self._known.get(id(model))
+        if found is not None and found[0] is model:  # it is held here, so that its id is nobody else's
+            return found[1]
+        text = model.model_dump_json()
+        if len(self._known) >= MOST_TEXTS:
+            self._known = {}
+        self._known[id(model)] = model, text
+        return text
+
+
+_TEXTS = _Texts()
+
+
+def trials_as_json(page: Page[Trial]) -> Response:
+    """A page of trials, of which most have ended and are asked for again and again."""
+    items = ",".join(map(_TEXTS.of, page.items))
+    return Response(f'{{"items":[{items}],"next":{json.dumps(page.next)}}}', 200, None, "application/json")
 
 
 def as_json(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -107,14 +107,15 @@ class Tpe(Sampler):
         self._seen = Seen(space, self.spec.parallel or space.spec.DEFAULT_PARALLEL)
         with quiet():
             self._memory = Memory(space.spec.minimize)
+            self._tpe = SpaceTpe(self.STARTUP_TRIALS, self.CANDIDATES, self._seen)
 
     @override
     def params(self, number: int, history: Sequence[Outcome]) -> Params:
         with quiet():
             self._seen.show(history, number)
-            sampler = SpaceTpe(self.seed_of(number), self.STARTUP_TRIALS, self.CANDIDATES, self._seen)
+            self._tpe.begin(self.seed_of(number))
             try:
-                return self.space.suggest(self._memory.ask(sampler))
+                return self.space.suggest(self._memory.ask(self._tpe))
             finally:
                 self._memory.forget()
 

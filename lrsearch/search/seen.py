@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from itertools import compress
-from operator import itemgetter, ne
+from operator import is_not, itemgetter
 from typing import Any
 
 import numpy as np
@@ -59,10 +59,11 @@ class Seen:
 
     def show(self, history: Sequence[Outcome], number: int) -> None:
         """Make it what suggestion ``number`` sees."""
-        past = sorted((outcome for outcome in history if outcome[0] < number), key=itemgetter(0))
+        past = _before(history, number)
         last = number - self._parallel
         known = min(len(past), len(self._shown))
-        changed = set(compress(range(known), map(ne, past, self._shown)))
+        others = compress(range(known), map(is_not, past, self._shown))  # most are what was shown before
+        changed = {row for row in others if past[row] != self._shown[row]}
         changed.update(range(known, len(past)))
         for row in range(len(past) - 1, -1, -1):  # those whose end comes into view, or leaves it
             if past[row][0] <= min(last, self._last):
@@ -174,3 +175,11 @@ class Seen:
             return {label: np.empty(0) for label in labels}
         whole = ~np.isnan(np.sum(list(columns.values()), axis=0))
         return {label: column[whole] for label, column in columns.items()}
+
+
+def _before(history: Sequence[Outcome], number: int) -> list[Outcome]:
+    """The trials below ``number``, by number: mostly the first ones, with none left out."""
+    past = list(history[:number])
+    if [*map(itemgetter(0), past)] == [*range(number)]:
+        return past
+    return sorted((outcome for outcome in history if outcome[0] < number), key=itemgetter(0))
