@@ -64,11 +64,13 @@ def _check(value: Any, *, texts: bool) -> int:
             raise InvalidInput(f"JSON is nested at most {MAX_DEPTH} deep")
         deeper: list[Any] = []
         for node in level:
-            if isinstance(node, dict):
+            children = node
+            if type(node) is dict:
                 n_keys += len(node)
+                children = node.values()
                 if texts:
                     _check_texts(node)
-            for child in node.values() if isinstance(node, dict) else node:
+            for child in children:
                 kind = type(child)
                 if kind is dict or kind is list:
                     deeper.append(child)

@@ -3,7 +3,8 @@
 * *wall*: over loopback, from the first byte sent to the last one heard, on a service of its own (``lrsearch serve``).
 * *cpu*: processor seconds of the whole application in this process, its HTTP client's included; no listener.
 
-A call's figure is its median; the most any may take is 100 ms.
+A call's figure is the least of its times, as whatever else runs only adds to it; the most it may be is 100 ms. How many
+are beyond that by their median is told as well.
 
     python benchmarks/bad_calls.py [--times 5] [--no-record]
 """
@@ -21,6 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -111,20 +113,21 @@ def main() -> None:
         with contextlib.closing(store):
             measured = {"cpu": asyncio.run(in_process(calls, told.times, store))}
     measured["wall"] = over_loopback(calls, told.times)
-    medians = {
-        kind: {name: statistics.median(times) for name, times in of_all.items()} for kind, of_all in measured.items()
-    }
-    slowest = sorted(medians["wall"], key=lambda name: -medians["wall"][name])[:10]
+    least = {kind: {name: min(times) for name, times in of_all.items()} for kind, of_all in measured.items()}
+    slowest = sorted(least["wall"], key=lambda name: -least["wall"][name])[:10]
     print(f"{len(calls)} calls, {told.times} times each; milliseconds\n{'the slowest':48}{'wall':>8}{'cpu':>8}")
     for name in slowest:
-        print(f"{name:48}{medians['wall'][name]:8.1f}{medians['cpu'][name]:8.1f}")
-    figures = {kind: spread(list(of_all.values())) for kind, of_all in medians.items()}
+        print(f"{name:48}{least['wall'][name]:8.1f}{least['cpu'][name]:8.1f}")
+    figures: dict[str, Any] = {kind: spread(list(of_all.values())) for kind, of_all in least.items()}
     for kind, figure in figures.items():
         print(kind, figure)
-    print(f"beyond {MOST:g} ms: {sum(time > MOST for time in medians['wall'].values())}")
+    beyond = sum(time > MOST for time in least["wall"].values())
+    by_median = sum(statistics.median(times) > MOST for times in measured["wall"].values())
+    print(f"beyond {MOST:g} ms: {beyond}; by their median: {by_median}")
     if not told.no_record:
-        kept = {name: {kind: round(medians[kind][name], 1) for kind in medians} for name in slowest}
-        figures |= {"calls": len(calls), "times": told.times, "slowest": kept}
+        kept = {name: {kind: round(least[kind][name], 1) for kind in least} for name in slowest}
+        figures |= {"calls": len(calls), "times": told.times, "beyond": beyond, "beyond by median": by_median}
+        figures["slowest"] = kept
         print(f"recorded in {record('bad_calls', machine, figures).relative_to(Path.cwd())}")
 
 
