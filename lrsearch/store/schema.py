@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, column, inspect, select, table
 
 from ..errors import Conflict
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+TABLE = "alembic_version"
+_CURRENT: Select[*tuple[Any, ...]] = select(column("version_num")).select_from(table(TABLE))
+_NAMED = re.compile(r"v(\d+)_\w+")
 
 
 class Versions(NamedTuple):
@@ -46,8 +51,10 @@ class Versions(NamedTuple):
 
 def configuration(connection: Connection | None = None) -> Config:
     """Alembic's settings: the migrations shipped beside this module, run on ``connection``."""
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("file_template", "v%%(rev)s_%%(slug)s")
     config.attributes["connection"] = connection
     return config
@@ -63,15 +70,21 @@ def upgrade(connection: Connection) -> None:
     if not found.known:
         raise Conflict(found.lag() or "")
     if not found.newest:
+        from alembic import command  # with its templates a tenth of a start's imports, and seldom needed
+
         command.upgrade(configuration(connection), "head")
 
 
 def versions(connection: Connection) -> Versions:
     """Where the tables are, and where they should be."""
-    return Versions(MigrationContext.configure(connection).get_current_revision(), known_versions()[0])
+    current = None
+    if inspect(connection).has_table(TABLE):
+        current = connection.execute(_CURRENT).scalar_one_or_none()
+    return Versions(current, known_versions()[0])
 
 
 @cache
 def known_versions() -> tuple[str, ...]:
-    """Every version, the newest first."""
-    return tuple(script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions())
+    """Every version, the newest first, by the names of their files: ``v0001_the_first_tables.py``."""
+    names = (_NAMED.fullmatch(path.stem) for path in (MIGRATIONS / "versions").iterdir() if path.suffix == ".py")
+    return tuple(sorted((name[1] for name in names if name is not None), reverse=True))

@@ -78,6 +78,7 @@ def test_versions_follow_each_other():
     scripts = ScriptDirectory.from_config(schema.configuration())
     revisions = [script.revision for script in scripts.walk_revisions()][::-1]
     assert revisions == [f"{number:04}" for number in range(1, len(revisions) + 1)]
+    assert schema.known_versions() == tuple(reversed(revisions))
 
 
 def test_a_newer_database_is_left_alone(store):
