@@ -15,7 +15,7 @@ def database_url(server):
     yield from server.fresh()
 
 
-@pytest.mark.parametrize("seconds", [3 * LEASE_SECONDS, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [2 * LEASE_SECONDS, pytest.param(60, marks=pytest.mark.slow)])
 def test_postgres_away(server, hosts, askers, clients, watch, external, seconds):
     host = hosts()
     there = clients(host.url)
