@@ -11,6 +11,7 @@ import pytest
 
 from lrsearch.spec_file import read_study
 from lrsearch.store import Store
+from lrsearch.study import Budget
 
 from ..conftest import fresh_database
 
@@ -26,10 +27,12 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_digits_step_survives_kills_and_its_best_is_the_best(
     serving: Make, client: Make, until: Make, store: Store, database_url: str, workers: int
 ) -> None:
-    """The service is killed with its workers; where there are two, one of them before."""
+    """The service is killed with its workers. The long form: the whole study, two workers, one of them killed before."""
     one = serving(workers=workers, LRSEARCH_DATABASE_URL=database_url)
     there = client(one.url)
-    study = there.create(read_study("digits-step"))[0]
+    spec = read_study("digits-step")
+    n_trials = 12 if workers == 1 else 32
+    study = there.create(spec.model_copy(update={"budget": Budget(trials=n_trials)}))[0]
 
     def trained() -> int:
         return there.study(study.name).progress.epochs.trained
@@ -43,7 +46,7 @@ def test_digits_step_survives_kills_and_its_best_is_the_best(
     until(lambda: there.study(study.name).state == "completed", 240)
 
     trials = there.list_trials(study.name, limit=100).items
-    assert [trial.number for trial in trials] == list(range(32))
+    assert [trial.number for trial in trials] == list(range(n_trials))
     assert {trial.state for trial in trials} <= {"completed", "diverged"}
     values = {trial.number: trial.value for trial in trials if trial.state == "completed"}
     best = there.best(study.name)
