@@ -27,7 +27,7 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_digits_step_survives_kills_and_its_best_is_the_best(
     serving: Make, client: Make, until: Make, store: Store, database_url: str, workers: int
 ) -> None:
-    """The service is killed with its workers. The long form: the whole study, two workers, one of them killed before."""
+    """The service is killed with its workers. Long form: the whole study, two workers, one killed before."""
     one = serving(workers=workers, LRSEARCH_DATABASE_URL=database_url)
     there = client(one.url)
     spec = read_study("digits-step")
