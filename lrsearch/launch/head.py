@@ -6,7 +6,7 @@ from asyncio import Protocol
 from typing import Literal
 
 MAX_HEAD_BYTES = 64 * 1024
-"""A request's line and headers are no longer; a whole read of the socket is let pass."""
+"""A request's line and headers are no longer, nor are its trailers; a whole read of the socket is let pass."""
 
 
 def http_protocol() -> type[Protocol] | Literal["h11"]:
@@ -17,24 +17,29 @@ def http_protocol() -> type[Protocol] | Literal["h11"]:
         return "h11"
 
     class Bounded(HttpToolsProtocol):
-        """Refuses a head that does not end."""
+        """Refuses a head that does not end, and so whatever else is neither a body nor comes to an end."""
 
-        _head: int | None = None
-        """Bytes of the head that is being read, None between heads."""
-
-        def on_message_begin(self) -> None:
-            self._head = 0
-            super().on_message_begin()
+        _n_open = 0
+        """Bytes read since a head or a request ended, or a part of a body came."""
+        _got_on = False
 
         def on_headers_complete(self) -> None:
-            self._head = None
+            self._got_on = True
             super().on_headers_complete()
 
+        def on_body(self, body: bytes) -> None:
+            self._got_on = True
+            super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            self._got_on = True
+            super().on_message_complete()
+
         def data_received(self, data: bytes) -> None:
+            self._got_on = False
             super().data_received(data)
-            if self._head is not None and not self.transport.is_closing():
-                self._head += len(data)
-                if self._head > MAX_HEAD_BYTES:
-                    self.send_400_response(f"a request's line and headers are at most {MAX_HEAD_BYTES} bytes")
+            self._n_open = 0 if self._got_on else self._n_open + len(data)
+            if self._n_open > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response(f"a request's line and headers are at most {MAX_HEAD_BYTES} bytes")
 
     return Bounded
