@@ -43,7 +43,7 @@ def blaming(study: str, *also: type[LrsearchError]) -> Iterator[None]:
         yield
     except also as error:
         raise StudyBroken(study) from error
-    except (LrsearchError, StudyBroken, MemoryError):
+    except (LrsearchError, StudyBroken, MemoryError, OSError):
         raise
     except Exception as error:
         if is_complaint(error):
@@ -52,14 +52,21 @@ def blaming(study: str, *also: type[LrsearchError]) -> Iterator[None]:
 
 
 def isolating(verb: Callable[Concatenate[Its, P], Answer]) -> Callable[Concatenate[Its, P], Answer]:
-    """A verb on many studies that begins again without one that is broken; each beginning ends one."""
+    """A verb on many studies that begins again without one that is broken.
+
+    What breaks once may have been a chance, or what the service remembered of the study, which a failed transaction
+    forgets: a study is ended when it breaks a second time. So the verb begins at most twice for each.
+    """
 
     @wraps(verb)
     def isolated(self: Its, /, *args: P.args, **kwargs: P.kwargs) -> Answer:
+        met: set[str] = set()
         while True:
             try:
                 return verb(self, *args, **kwargs)
             except StudyBroken as broken:
-                self._end_broken(broken)
+                if broken.study in met:
+                    self._end_broken(broken)
+                met.add(broken.study)
 
     return isolated

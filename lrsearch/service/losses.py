@@ -107,14 +107,25 @@ class Losses(Dealing):
         Raises what had been raised, where it has ended already: then it was not the study's.
         """
         error = broken.__cause__ or broken
-        log.error("study `%s` is given up", broken.study, exc_info=error)
+        name = broken.study
+        log.error("study `%s` is given up", name, exc_info=error)
         with self._writing() as tx:
-            study = tx.studies.get(broken.study, lock=True)
-            if study.state in ENDED:
+            state = tx.studies.state_of(name)
+            if state is None:
+                return  # it was deleted meanwhile
+            if state in ENDED:
                 raise error
-            self._end_leases_on(tx, study.name)
+            self._end_leases_on(tx, name)
             said = f"{type(error).__name__}: {error}"[:MOST_CHARACTERS]
-            self._end(tx, study, "failed", BROKEN.format(error=said))
+            try:
+                with blaming(name):
+                    study = tx.studies.get(name, lock=True)
+            except StudyBroken:  # its own row: nothing can be written into it
+                tx.trials.cancel_open(name, tx.now())
+                tx.studies.fail_unread(name)
+                self._forget(name)
+            else:
+                self._end(tx, study, "failed", BROKEN.format(error=said))
 
     def _heard_at(self, row: LeaseRow) -> datetime:
         """When a lease's worker was last heard, to a tenth of a lease: it is renewed no more often."""

@@ -147,15 +147,19 @@ class Reports(Leases):
         directives: list[Directive] = []
         for trial in held:
             begun = trial.heard == trial.attempts or len(held) == 1  # of many, most may wait for their turn
-            if begun and trial.purpose == "trial" and (study := tx.studies.get(trial.study)).state == "running":
-                directives += self._stop_long(tx, study, trial)
+            if not begun or trial.purpose != "trial":
+                continue
+            with blaming(trial.study):
+                if (study := tx.studies.get(trial.study)).state == "running":
+                    directives += self._stop_long(tx, study, trial)
         return directives
 
     def _stop_held(self, tx: Transaction, held: Sequence[HeldTrial]) -> list[Directive]:
         """Tell a lease which of its trials were cancelled or paused, and take them from it."""
         directives = []
         for trial in held:
-            study = tx.studies.get(trial.study)
+            with blaming(trial.study):
+                study = tx.studies.get(trial.study)
             if trial.purpose is not None and study.state != "paused":
                 continue
             self._ring()

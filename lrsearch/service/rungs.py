@@ -168,10 +168,10 @@ class Climbing(Budgets):
         """
         directives = []
         for trial in held:
-            study = tx.studies.get(trial.study)
-            if study.spec.rungs is None or trial.purpose != "trial" or trial.heard < trial.attempts:
-                continue
-            with blaming(study.name):
+            with blaming(trial.study):
+                study = tx.studies.get(trial.study)
+                if study.spec.rungs is None or trial.purpose != "trial" or trial.heard < trial.attempts:
+                    continue
                 rungs = self._rungs(tx, study)
             epoch = trial.epochs / study.spec.n_seeds
             if trial.state == "waiting" and (trial.study, trial.number) in reported:

@@ -78,6 +78,16 @@ class Studies(Noun):
             self._found[name] = _study(row)
         return self._found[name]
 
+    def state_of(self, name: str) -> str | None:
+        """A study's state, also where nothing else of it can be read; None where there is none."""
+        return self._connection.execute(select(STUDIES.c.state).where(STUDIES.c.name == name)).scalar_one_or_none()
+
+    def fail_unread(self, name: str) -> None:
+        """End a study whose row cannot be read: it fails, without a word in it."""
+        ended = {"state": "failed", "finished_at": self._now()}
+        self._connection.execute(update(STUDIES).where(STUDIES.c.name == name).values(ended))
+        self._notes.studies[name] = {"state": "failed"}
+
     def change(self, name: str, **fields: Any) -> Study:
         """Set fields of a study; answers it as it is then. Raises NotFound."""
         old = self.get(name, lock=True)

@@ -77,8 +77,66 @@ def test_a_silent_worker_of_a_damaged_study_stops_nobody(service, toy, spec, dam
     assert toy("b").work() == 5  # four trials and a test
 
 
+@pytest.mark.parametrize("change", ["rest = '{'", "rest = '{}'"])
+def test_a_study_whose_own_row_is_damaged_fails_alone(service, toy, spec, database_url, caplog, change):
+    caplog.set_level(logging.CRITICAL, "lrsearch.service")
+    service.create(spec(sampler="random", name="old"))
+    worker = toy("a")
+    worker.ask(hold=2)
+    engine = sa.create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"UPDATE studies SET {change} WHERE name = 'old'"))
+    with pytest.raises(Conflict, match="lease has ended"):
+        worker.say()
+    service.create(spec(sampler="random", name="young"))
+    assert toy("b").work() == 5
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT state FROM studies WHERE name = 'old'")).scalar() == "failed"
+    engine.dispose()
+
+
+def breaking(service, monkeypatch, error, times):
+    """Breaks the drawing of trials so many times."""
+    left, draw = [error] * times, service._draw
+    monkeypatch.setattr(service, "_draw", lambda *args: _raise(left.pop()) if left else draw(*args))
+
+
+def _raise(error):
+    raise error
+
+
+def test_what_breaks_once_is_tried_again(service, toy, spec, monkeypatch):
+    service.create(spec(sampler="random", name="old"))
+    breaking(service, monkeypatch, RuntimeError("can't start new thread"), 1)
+    assert toy("a").work() == 5
+    assert service.study("old").state == "completed"
+
+
+def test_a_machine_out_of_files_ends_no_study(service, toy, spec, monkeypatch):
+    service.create(spec(sampler="random", name="old"))
+    breaking(service, monkeypatch, OSError(24, "Too many open files"), 1)
+    with pytest.raises(OSError, match="open files"):
+        toy("a").ask()
+    assert toy("a").work() == 5
+
+
+def test_a_broken_study_that_is_deleted_meanwhile_stops_nobody(service, toy, spec, monkeypatch, caplog):
+    caplog.set_level(logging.CRITICAL, "lrsearch.service")
+    service.create(spec(sampler="random", name="old"))
+    end = service._end_broken
+
+    def late(broken):
+        service.cancel("old")
+        service.delete("old")
+        end(broken)
+
+    monkeypatch.setattr(service, "_end_broken", late)
+    breaking(service, monkeypatch, KeyError("x"), 2)
+    assert toy("a").ask() == []
+
+
 def test_what_is_not_the_studys_is_not_blamed_on_it():
-    for error in (Unavailable("away"), MemoryError(), sa.exc.IntegrityError("", {}, Exception())):
+    for error in (Unavailable("away"), MemoryError(), OSError(), sa.exc.IntegrityError("", {}, Exception())):
         with pytest.raises(type(error)), blaming("s"):
             raise error
     with pytest.raises(StudyBroken, match="inner"), blaming("outer"), blaming("inner"):
