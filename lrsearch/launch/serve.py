@@ -125,5 +125,7 @@ def _keep(service: Service, listener: Listener, crew: Crew) -> None:
                 service.reap()
             except LrsearchError as error:
                 log.warning("the database is away: %s", error)
+            except Exception:  # whatever it is, it is no reason to serve nobody
+                log.exception("what silent workers hold could not be taken back; it is tried again")
         time.sleep(TEND_SECONDS)
     raise Unavailable("the web server ended by itself; its reason is in the lines above")

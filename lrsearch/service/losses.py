@@ -122,8 +122,10 @@ class Losses(Dealing):
                     study = tx.studies.get(name, lock=True)
             except StudyBroken:  # its own row: nothing can be written into it
                 tx.trials.cancel_open(name, tx.now())
-                tx.studies.fail_unread(name)
+                comparison = tx.studies.fail_unread(name)
                 self._forget(name)
+                if comparison is not None:
+                    self._advance_comparison(tx, comparison)
             else:
                 self._end(tx, study, "failed", BROKEN.format(error=said))
 

@@ -122,7 +122,7 @@ class Standing(Climbing):
 
     def _advance_comparison(self, tx: Transaction, name: str) -> None:
         """End a comparison whose studies have all ended."""
-        states = {study.state for study in tx.studies.of_comparison(name)}
+        states = tx.studies.states_of_comparison(name)
         if states <= ENDED:
             state = "cancelled" if states == {"cancelled"} else "completed" if "completed" in states else "failed"
             tx.comparisons.change(name, state=state)

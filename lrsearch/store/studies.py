@@ -82,11 +82,12 @@ class Studies(Noun):
         """A study's state, also where nothing else of it can be read; None where there is none."""
         return self._connection.execute(select(STUDIES.c.state).where(STUDIES.c.name == name)).scalar_one_or_none()
 
-    def fail_unread(self, name: str) -> None:
-        """End a study whose row cannot be read: it fails, without a word in it."""
+    def fail_unread(self, name: str) -> str | None:
+        """End a study whose row cannot be read: it fails, without a word in it. Answers its comparison's name."""
         ended = {"state": "failed", "finished_at": self._now()}
-        self._connection.execute(update(STUDIES).where(STUDIES.c.name == name).values(ended))
+        statement = update(STUDIES).where(STUDIES.c.name == name).values(ended).returning(STUDIES.c.comparison)
         self._notes.studies[name] = {"state": "failed"}
+        return self._connection.execute(statement).scalar_one()
 
     def change(self, name: str, **fields: Any) -> Study:
         """Set fields of a study; answers it as it is then. Raises NotFound."""
@@ -158,6 +159,11 @@ class Studies(Noun):
         """A comparison's studies in order of creation."""
         statement = select(STUDIES).where(STUDIES.c.comparison == comparison).order_by(STUDIES.c.id)
         return [_study(row) for row in self._connection.execute(statement)]
+
+    def states_of_comparison(self, comparison: str) -> set[str]:
+        """The states that a comparison's studies are in."""
+        statement = select(STUDIES.c.state).where(STUDIES.c.comparison == comparison)
+        return set(self._connection.execute(statement).scalars())
 
     def _label(self, study: Study) -> None:
         labels = [

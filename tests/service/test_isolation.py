@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from lrsearch.errors import Conflict, Unavailable
 from lrsearch.service.isolation import StudyBroken, blaming
+from lrsearch.study import ComparisonSpec
 
 from ..clock import Clock
 
@@ -92,6 +93,23 @@ def test_a_study_whose_own_row_is_damaged_fails_alone(service, toy, spec, databa
     assert toy("b").work() == 5
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT state FROM studies WHERE name = 'old'")).scalar() == "failed"
+    engine.dispose()
+
+
+def test_an_arm_whose_row_is_damaged_keeps_no_other_from_its_end(service, toy, spec, database_url, caplog):
+    caplog.set_level(logging.CRITICAL, "lrsearch.service")
+    arms = [{"name": name, "sampler": name} for name in ("random", "tpe")]
+    body = spec(name=None).model_dump(mode="json")
+    toy("a").ask(hold=0)
+    service.compare(ComparisonSpec.read({"name": "c", "spec": body, "arms": arms, "repeats": 1}))
+    engine = sa.create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE studies SET rest = '{' WHERE name = 'c.random.0'"))
+    toy("a").work()
+    with engine.connect() as connection:
+        states = dict(connection.execute(sa.text("SELECT name, state FROM studies")).all())
+        assert states == {"c.random.0": "failed", "c.tpe.0": "completed"}
+        assert connection.execute(sa.text("SELECT state FROM comparisons")).scalar() == "completed"
     engine.dispose()
 
 
