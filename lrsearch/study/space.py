@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import (
@@ -135,23 +135,21 @@ class SpaceSpec(Frozen):
     def _flat_groups(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        if GROUPS not in data:
-            _count(data)
-            return data
-        groups = data[GROUPS]
-        if isinstance(groups, Mapping):
-            _count(groups)
+        groups = data.get(GROUPS, {})
         if not isinstance(groups, Mapping) or not all(isinstance(own, Mapping) for own in groups.values()):
             raise ValueError("`groups` is a mapping from a parameter group's name to its family and parameters")
-        _count([name for own in groups.values() for name in own or ("family",)])
+        n_own = len(data) - (GROUPS in data) - ("family" in data)
+        n = n_own + sum(len(own) or 1 for own in groups.values())
+        if n > MAX_PARAMETERS:  # before any is looked at
+            raise ValueError(f"a space has at most {MAX_PARAMETERS} parameters (got {n})")
+        if GROUPS not in data:
+            return data
         for group in groups:
             if not GROUP_NAME.fullmatch(str(group)):
                 raise ValueError(f"a parameter group is named by small letters, digits and _ (got {group!r:.100})")
         flat = {f"{GROUPS}.{group}.{name}": own[name] for group, own in groups.items() for name in own}
         empty = {f"{GROUPS}.{group}.family": None for group, own in groups.items() if not own}
-        every = {**{name: value for name, value in data.items() if name != GROUPS}, **flat, **empty}
-        _count(every)
-        return every
+        return {**{name: value for name, value in data.items() if name != GROUPS}, **flat, **empty}
 
     @field_validator("family", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
@@ -219,13 +217,6 @@ class SpaceSpec(Frozen):
             else:
                 written[name] = list(declared) if isinstance(declared, tuple) else declared
         return nested(written)
-
-
-def _count(names: Collection[str]) -> None:
-    """Refuse too many parameters before any is looked at."""
-    n = len(names) - ("family" in names)
-    if n > MAX_PARAMETERS:
-        raise ValueError(f"a space has at most {MAX_PARAMETERS} parameters (got {n})")
 
 
 def nested(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -132,3 +132,12 @@ def test_a_schedule_has_all_groups_of_the_recipe_or_none() -> None:
     with pytest.raises(InvalidInput, match=r"are body, head.*all of them or none \(got head\)") as caught:
         spec(space, modules, baselines=[{**told, "groups": {"head": own}}])
     assert [fault.field for fault in caught.value.faults] == ["baselines.0.groups"]
+
+
+@pytest.mark.parametrize(("n_groups", "said"), [(32, 65), (33, 67), (65, 131)])
+def test_too_many_parameters_are_all_counted(n_groups: int, said: int) -> None:
+    group = {"family": "constant", "initial_lr": 0.1}
+    groups = {f"g{n}": group for n in range(n_groups)}
+    SpaceSpec.read({"family": "constant", "initial_lr": 0.1, "groups": dict(list(groups.items())[:31])})
+    with pytest.raises(InvalidInput, match=rf"at most 64 parameters \(got {said}\)"):
+        SpaceSpec.read({"family": "constant", "initial_lr": 0.1, "groups": groups})
