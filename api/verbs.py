@@ -15,6 +15,7 @@ from .lanes import Lanes
 
 MAX_TRIAL = 2**31 - 1
 MOST_TEXTS = 2048
+LONGEST_TEXT = 16 * 1024
 
 
 async def _service(request: Request) -> Service:
@@ -56,6 +57,8 @@ class _Texts:
         if found is not None and found[0] is model:  # it is held here, so that its id is nobody else's
             return found[1]
         text = model.model_dump_json()
+        if len(text) > LONGEST_TEXT:
+            return text
         if len(self._known) >= MOST_TEXTS:
             self._known = {}
         self._known[id(model)] = model, text

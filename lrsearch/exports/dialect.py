@@ -16,10 +16,11 @@ class Dialect:
         passed: how many of the rising ``{numbers}`` are at most ``{now}``.
         at: item ``{index}`` of ``{numbers}``.
         real: how a whole number of updates becomes a float, where the language does not see to it.
-        power: a ``{constant}`` to the power of a real ``{exponent}``. In float32 a constant may be too small to be told
-            from 0, its logarithm is not.
+        power: a ``{constant}`` to the power of an ``{exponent}``. In float32 a constant may be too small to be told
+            from 0, and a large power makes much of its rounding, but little of its logarithm's.
         share_left: ``({whole} - {done}) / {whole}`` to the power of ``{exponent}``. In float32 the quotient is rounded
-            near 1, and a large power makes much of that.
+            near 1, and a large power makes much of that; near 0 a small power makes much of ``{done} / {whole}``, which
+            compilers round below 1 at the end.
         choose: ``{ramp}`` during the warm-up, ``{decay}`` after it; None = two return statements.
         largest: whole numbers are below this; None = there is no largest.
     """
@@ -58,7 +59,8 @@ JAX = Dialect(
     passed="jnp.searchsorted(jnp.asarray({numbers}), {now}, side='right')",
     at="jnp.asarray({numbers})[{index}]",
     power="jnp.exp(math.log({constant}) * ({exponent}))",
-    share_left="jnp.exp({exponent} * jnp.log1p(-({done} / {whole})))",
+    share_left="jnp.where(2 * {done} < {whole}, jnp.exp({exponent} * jnp.log1p(-({done} / {whole}))), "
+    "(({whole} - {done}) / {whole}) ** {exponent})",
     choose="jnp.where(update < WARMUP_UPDATES, {ramp}, {decay})",
     largest=2**30,
 )
@@ -70,7 +72,8 @@ KERAS = Dialect(
     at="ops.take(ops.array({numbers}), {index})",
     real="ops.cast({}, 'float32')",
     power="ops.exp(math.log({constant}) * ({exponent}))",
-    share_left="ops.exp({exponent} * ops.log1p(-({done} / {whole})))",
+    share_left="ops.where(2 * {done} < {whole}, ops.exp({exponent} * ops.log1p(-({done} / {whole}))), "
+    "(({whole} - {done}) / {whole}) ** {exponent})",
     choose="ops.where(update < WARMUP_UPDATES, {ramp}, {decay})",
     largest=2**30,
 )

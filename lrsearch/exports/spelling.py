@@ -94,8 +94,7 @@ class Spelling(ast.NodeTransformer):
                 spelled = {name: ast.unparse(self._real(part)) for name, part in parts.items()}
                 return _written(self._dialect.share_left.format(**spelled))
         left, right = self._real(node.left), self._real(node.right)
-        roots = isinstance(node.op, ast.Pow) and self._moves(node.right) and not self._is_whole(node.right)
-        if roots and self._dialect.power is not None:
+        if self._dialect.power is not None and isinstance(node.op, ast.Pow) and self._moves(node.right):
             return _written(self._dialect.power.format(constant=ast.unparse(left), exponent=ast.unparse(right)))
         return ast.BinOp(left, node.op, right)
 

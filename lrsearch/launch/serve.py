@@ -97,6 +97,7 @@ def serve(
     with interruptible():
         try:
             listener.start()
+            gc.collect()
             gc.freeze()  # what was imported stays: to look through it again takes longer than most requests
             gc.set_threshold(*COLLECT_AFTER)
             say(f"Listening on {listener.url} with {n_workers} worker{'s' if n_workers != 1 else ''} on this machine.")

@@ -151,6 +151,7 @@ def _postgres(url: URL) -> Database:
 
         return _begin
 
+    # the pool asks before it lends a connection: a round trip for every transaction
     asks, dialect = engine.dialect.do_ping, cast("Any", engine.dialect)
     dialect.do_ping = lambda connection: _is_silent(connection) or asks(connection)
     event.listen(engine, "handle_error", translate)

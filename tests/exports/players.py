@@ -16,6 +16,16 @@ from lrsearch.tasks.vision import torchvision_module
 BEYOND = 5
 FLOAT64 = 1e-12
 FLOAT32 = 5e-7
+HARD = tuple(
+    {"initial_lr": 1.0, "eval_every": 1} | hard
+    for hard in (
+        {"family": "polynomial", "updates": 41, "power": 0.5},  # 41 x (1 / 41) < 1 in float32
+        {"family": "polynomial", "updates": 1000, "power": 100},
+        {"family": "step", "updates": 5000, "decay_rate": 0.99005, "step_size": 1},
+        {"family": "step", "updates": 5000, "decay_rate": 1e-40, "step_size": 2000},
+    )
+)
+"""What float32 loses digits of, if one lets it."""
 SETS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 5
 """Random parameter sets for every family x warm-up x target."""
 MAX_UPDATES = 60

@@ -19,7 +19,7 @@ from lrsearch.errors import InvalidInput
 from lrsearch.exports import export
 from lrsearch.schedules import CLOSED_FORMS, WARMUPS, Schedule
 
-from .players import FLOAT32, MAX_UPDATES, SETS, assert_agree, executed, expected, framework, some
+from .players import FLOAT32, HARD, MAX_UPDATES, SETS, assert_agree, executed, expected, framework, some
 
 WARM = [{}, {"warmup": 2}, {"warmup": 2, "warmup_shape": "exponential"}]
 
@@ -49,6 +49,14 @@ def test_the_text_gives_the_rate_of_every_update(family, shape, schedules, data)
     schedule, per_epoch = data.draw(schedules(family, shape, MAX_UPDATES))
     names = executed(export(schedule, "keras", updates_per_epoch=per_epoch).text)
     rates = expected(schedule, per_epoch)
+    assert_agree(rates_at(names, np.arange(len(rates))), rates, FLOAT32)
+
+
+@pytest.mark.parametrize("hard", HARD)
+def test_float32_loses_no_digits(hard):
+    schedule = Schedule.model_validate(hard)
+    rates = expected(schedule, None)
+    names = executed(export(schedule, "keras").text)
     assert_agree(rates_at(names, np.arange(len(rates))), rates, FLOAT32)
 
 

@@ -13,7 +13,7 @@ from lrsearch.errors import InvalidInput
 from lrsearch.exports import export
 from lrsearch.schedules import CLOSED_FORMS, WARMUPS, Schedule
 
-from .players import BEYOND, FLOAT32, MAX_UPDATES, SETS, assert_agree, executed, expected, framework, some
+from .players import BEYOND, FLOAT32, HARD, MAX_UPDATES, SETS, assert_agree, executed, expected, framework, some
 
 N_UPDATES = MAX_UPDATES + BEYOND + 1
 
@@ -39,6 +39,14 @@ def test_the_text_gives_the_rate_of_every_update(family, shape, schedules, data)
     learning_rate = executed(export(schedule, "optax", updates_per_epoch=per_epoch).text)["learning_rate"]
     updates = np.arange(N_UPDATES)  # one length for all, so that JAX compiles once
     assert_agree(rates_at(learning_rate, updates), schedule.lr(updates, per_epoch), FLOAT32)
+
+
+@pytest.mark.parametrize("hard", HARD)
+def test_float32_loses_no_digits(hard):
+    schedule = Schedule.model_validate(hard)
+    rates = expected(schedule, None)
+    learning_rate = executed(export(schedule, "optax").text)["learning_rate"]
+    assert_agree(rates_at(learning_rate, np.arange(len(rates))), rates, FLOAT32)
 
 
 @pytest.mark.parametrize("warmup", [{}, {"warmup": 2}, {"warmup": 2, "warmup_shape": "exponential"}])
