@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Self, cast
 
 from pydantic import (
     AllowInfNan,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     Strict,
     ValidationError,
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from .errors import Fault, InvalidInput
 from .synonyms import nearest
@@ -36,16 +37,22 @@ Positive = Annotated[int, Strict(), Field(ge=1, le=MAX_INTEGER)]
 """An integer in [1, 2^53)."""
 
 
-def counted(at_most: int) -> BeforeValidator:
-    """An object of at most so many fields, counted before any is looked at: each could be a fault of its own."""
+@dataclass(frozen=True)
+class AtMost:
+    """Marks an object of at most ``n`` fields, counted before any is looked at: each could be a fault of its own."""
 
-    def check(value: Any) -> Any:
-        if isinstance(value, dict) and len(value) > at_most:
-            told = {"field_type": "Dictionary", "max_length": at_most, "actual_length": len(value)}
+    n: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The object's own, with this bound, and a look at its size before."""
+        schema = {**handler(source), "max_length": self.n}
+        return core_schema.no_info_before_validator_function(self._count, cast("CoreSchema", schema))
+
+    def _count(self, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > self.n:
+            told = {"field_type": "Dictionary", "max_length": self.n, "actual_length": len(value)}
             raise PydanticKnownError("too_long", told)
         return value
-
-    return BeforeValidator(check)
 
 
 Plain = str | int | float | bool

@@ -44,10 +44,15 @@ class Studies(Noun):
     """The verbs on studies."""
 
     def __init__(
-        self, connection: Connection, now: Callable[[], datetime], notes: Notes, *, hear: Callable[[datetime], None]
+        self,
+        connection: Connection,
+        now: Callable[[], datetime],
+        notes: Notes,
+        *,
+        told_time: Callable[[datetime], None],
     ) -> None:
         super().__init__(connection, now, notes)
-        self._hear = hear
+        self._told_time = told_time
         # a report looks at its study several times, and only this transaction can change it meanwhile
         self._found: dict[str, Study] = {}
 
@@ -74,7 +79,7 @@ class Studies(Noun):
             if row is None:
                 return None
             if _CLOCK in row._mapping:
-                self._hear(row._mapping[_CLOCK])
+                self._told_time(row._mapping[_CLOCK])
             self._found[name] = _study(row)
         return self._found[name]
 

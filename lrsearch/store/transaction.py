@@ -32,7 +32,7 @@ class Transaction:
         self.connection = connection
         self._moment: datetime | None = None
         self._notes = Notes()
-        self.studies = Studies(connection, self.now, self._notes, hear=self._hear)
+        self.studies = Studies(connection, self.now, self._notes, told_time=self._told_time)
         self.trials = Trials(connection, self.now, self._notes)
         self.points = Points(connection, self.now)
         self.trained = Trained(connection, self.now)
@@ -53,8 +53,8 @@ class Transaction:
             self._moment = self.connection.execute(select(func.clock_timestamp())).scalar_one() if on_server else now()
         return self._moment
 
-    def _hear(self, moment: datetime) -> None:
-        """The database has told its clock beside something else."""
+    def _told_time(self, moment: datetime) -> None:
+        """A statement has brought the database's time with it: the transaction's, unless it has one."""
         if self._moment is None:
             self._moment = moment
 

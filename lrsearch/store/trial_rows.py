@@ -114,7 +114,7 @@ def trial_of(row: Row[*tuple[Any, ...]]) -> Trial:
 def _parsed(row: tuple[Any, ...]) -> Trial:
     """Equal rows are parsed once: listings are read again and again, and most trials have ended."""
     columns = dict(zip(COLUMNS, row, strict=True))
-    fields: dict[str, Any] = {name: columns[name] for name in PLAIN}
+    fields: dict[str, Any] = {name: columns[name] for name in PLAIN if name not in MOMENTS}
     fields["epochs"] = EpochCounts(**{kind: columns[f"epochs_{kind}"] for kind in EpochCounts.model_fields})
     fields |= {name: moment_of(columns[name]) for name in MOMENTS}
     fields["params"] = from_json(columns["params"])

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from ..frozen import Frozen, Natural, Positive, counted
+from ..frozen import AtMost, Frozen, Natural, Positive
 from .text import Metric, Text
 
 MAX_PIECES = 64
@@ -27,7 +27,7 @@ class LayerSigns(NamedTuple):
     """The weights' norm."""
 
 
-Layers = Annotated[dict[Annotated[str, Field(max_length=200)], LayerSigns], Field(max_length=64), counted(64)]
+Layers = Annotated[dict[Annotated[str, Field(max_length=200)], LayerSigns], AtMost(64)]
 
 
 class Diagnostics(Frozen):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, JsonValue
 
-from ..frozen import Frozen, Natural, Positive, Real, counted
+from ..frozen import AtMost, Frozen, Natural, Positive, Real
 from ..schedules import AnySchedule
 from .range_test import SweepLosses, SweepSpec
 from .spec import BatchSize, Direction
@@ -37,7 +37,7 @@ class TaskOffer(Frozen):
     train_examples: Positive | None = None
     examples_option: Text | None = None
     """The option that says how many training examples there are, where the options choose the data."""
-    metrics: Annotated[dict[str, Direction], counted(100)] = {}
+    metrics: Annotated[dict[str, Direction], AtMost(100)] = {}
     """Each metric's direction; the first is the default objective."""
     options_schema: FreeJson = {}
     """JSON Schema of the options, with their defaults."""
@@ -66,7 +66,7 @@ class LeaseRequest(Frozen):
     tasks: Annotated[tuple[TaskOffer, ...], Field(max_length=1000, fail_fast=True)] | None = None
     """The tasks it can train; None = those of the built-in catalog."""
     device: Text | None = None
-    versions: Annotated[dict[Text, Text], Field(max_length=64), counted(64)] = {}
+    versions: Annotated[dict[Text, Text], AtMost(64)] = {}
 
 
 class Attempt(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..errors import InvalidInput
-from ..frozen import MAX_INTEGER, Frozen, Natural, Positive, Real, counted
+from ..frozen import MAX_INTEGER, AtMost, Frozen, Natural, Positive, Real
 from ..schedules import GroupName
 from ..union import either
 from .optimizers import AnyOptimizer, named
@@ -50,9 +50,9 @@ class TrainSpec(Frozen):
     and the optimiser stay in float32."""
     groups: Annotated[
         dict[GroupName, Annotated[tuple[ModulePath, ...], Field(min_length=1, max_length=1000, fail_fast=True)]],
-        counted(32),
+        AtMost(32),
         AfterValidator(_apart),
-        Field(max_length=32, exclude_if=lambda value: not value),
+        Field(exclude_if=lambda value: not value),
     ] = {}
     """Parameter groups that may have a rate of their own: the modules (or parameters) of the model in each, named as
     ``model.named_parameters()`` does. What lies in several belongs to the longest name. A group that `space.groups`
@@ -130,7 +130,7 @@ class StudySpec(Frozen):
     stop: Stop | None = None
     """Early stopping; no part of a trajectory: it only ends one."""
     limits: Limits = Limits()
-    labels: Annotated[dict[Text, Text], Field(max_length=64), counted(64)] = {}
+    labels: Annotated[dict[Text, Text], AtMost(64)] = {}
 
     @model_validator(mode="before")
     @classmethod

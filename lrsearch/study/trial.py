@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from ..frozen import Flag, Frozen, Natural, Positive, Real, counted
+from ..frozen import AtMost, Flag, Frozen, Natural, Positive, Real
 from ..schedules import AnySchedule
 from .diagnosis import Diagnostics
 from .spec import Budget, StudySpec
@@ -44,7 +44,7 @@ class Point(Frozen):
     lr_first: Annotated[Metric, Absent] = None
     lr_last: Annotated[Metric, Absent] = None
     seconds: Annotated[Annotated[Real, Field(ge=0, le=1e9)] | None, Absent] = None
-    metrics: Annotated[dict[Annotated[str, Field(max_length=100)], Metric], Field(max_length=100), counted(100)]
+    metrics: Annotated[dict[Annotated[str, Field(max_length=100)], Metric], AtMost(100)]
     """null = was not finite."""
     diagnostics: Annotated[Diagnostics | None, Absent] = None
 
@@ -63,7 +63,7 @@ class Checkpoint(Frozen):
         tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16,128}$")], ...], Field(max_length=100, fail_fast=True)
     ]
     """The key of the stored state at the trial's end, of every seed."""
-    tied: Annotated[dict[Text, Text], Field(max_length=10_000), counted(10_000)] = {}
+    tied: Annotated[dict[Text, Text], AtMost(10_000)] = {}
     """Weights that have a second name: that name, and the one they are stored by."""
     left_out: Annotated[tuple[Text, ...], Field(max_length=10_000, fail_fast=True)] = ()
     """Buffers that are stored and no part of a state dict."""
@@ -226,7 +226,7 @@ class StudyPatch(Frozen):
     """What may change in a study: absolute values."""
 
     budget: Budget | None = None
-    labels: Annotated[dict[Text, Text], Field(max_length=64), counted(64)] | None = None
+    labels: Annotated[dict[Text, Text], AtMost(64)] | None = None
 
 
 class TrialRequest(Frozen):

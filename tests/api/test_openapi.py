@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import schemathesis
 from fastapi import FastAPI
+from pydantic import TypeAdapter, ValidationError
 
 from lrsearch.api import create_app, examples
-from lrsearch.frozen import Frozen
+from lrsearch.frozen import AtMost, Frozen
 from lrsearch.service import Access, Service
 from lrsearch.store import Store
 from lrsearch.study import (
@@ -129,3 +130,11 @@ def test_example_specs_are_created(http) -> None:
         assert http.post("/v1/studies", json=example["value"]).status_code == 201
     for example in examples.COMPARISONS.values():
         assert http.post("/v1/comparisons", json=example["value"]).status_code == 201
+
+
+def test_how_many_fields_an_object_may_have_is_told_as_it_is_counted() -> None:
+    kind = TypeAdapter(Annotated[dict[str, int], AtMost(2)])
+    assert kind.json_schema()["maxProperties"] == 2
+    assert kind.validate_python({"a": 1, "b": 2}) == {"a": 1, "b": 2}
+    with pytest.raises(ValidationError, match="at most 2 items"):
+        kind.validate_python(dict.fromkeys("abc", "no number"))
