@@ -74,7 +74,7 @@ class Ledger:
         self.n_unsent = 0
         self.update_seconds: float | None = None
         self.note: str | None = None
-        self._held: dict[Attempt, Assignment] = {}
+        self._held: dict[Attempt, int] = {}  # with the epoch until which each is trained: thousands may be parked
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._parked: set[Attempt] = set()
         self._orders: list[Order] = []
@@ -107,10 +107,10 @@ class Ledger:
                 key = assignment.key
                 if key not in self._held:
                     self.drop_trial(key.study, key.trial)
-                    self._held[key] = assignment
+                    self._held[key] = assignment.until_epoch
                     self._attempts[key.study, key.trial] = key
                     self._orders.append(methodcaller("add", assignment))
-                elif assignment.until_epoch > self._held[key].until_epoch:
+                elif assignment.until_epoch > self._held[key]:
                     self._extend(key, assignment.until_epoch)
             self.changed.notify_all()
 
@@ -198,14 +198,14 @@ class Ledger:
         """Train a trial further, to ``until_epoch``."""
         with self.changed:
             for key in self._of(study, trial):
-                self._extend(key, until_epoch or self._held[key].until_epoch)
+                self._extend(key, until_epoch or self._held[key])
             self.changed.notify_all()
 
     def knows(self, directive: Directive) -> bool:
         """Whether a directive only repeats what is done already: one to go on as far as is held, say."""
         held = self._of(directive.study, directive.trial)
         if directive.do == "continue":
-            return any(key not in self._parked and self._held[key].until_epoch == directive.until_epoch for key in held)
+            return any(key not in self._parked and self._held[key] == directive.until_epoch for key in held)
         return directive.do == "wait" and all(key in self._parked for key in held)
 
     def clear(self) -> None:
@@ -216,7 +216,7 @@ class Ledger:
 
     def _extend(self, key: Attempt, until_epoch: int) -> None:
         self._parked.discard(key)
-        self._held[key] = self._held[key].model_copy(update={"until_epoch": until_epoch})
+        self._held[key] = until_epoch
         self._orders.append(methodcaller("extend", key, until_epoch))
 
     def _forget(self, key: Attempt) -> None:

@@ -98,9 +98,9 @@ class Cohort:
         lane.append(run)
 
     def leave(self, run: Run) -> None:
-        """A run goes; its lane is saved if it was the last on it, or has come to its end."""
+        """A run goes; its lane is saved if it was the last on it, or has come to its end or to where it waits."""
         number, lane = next((number, lane) for number, lane in enumerate(self.lanes) if run in lane)
-        if len(lane) == 1 or run.whole:
+        if len(lane) == 1 or run.whole or run.over:
             self.save(number)
         lane.remove(run)
 

@@ -22,8 +22,8 @@ class Held:
     """
 
     def __init__(self, assignment: Assignment, groups: Mapping[int, Group]) -> None:
+        self.assignment = assignment
         self.runs = [Run(assignment, seed, group) for seed, group in groups.items()]
-        self._purpose = assignment.purpose
         self._stop = assignment.stop
         self._watch = assignment.stop.watch() if assignment.stop is not None else None
         self._n_watched = 0
@@ -54,7 +54,7 @@ class Held:
     def _checkpoint(self, epoch: int) -> Checkpoint | None:
         """Where the trial's weights are stored after an epoch."""
         outline = self.runs[0].group.outline
-        if outline is None or self._purpose != "trial":
+        if outline is None or self.assignment.purpose != "trial":
             return None
         return outline.model_copy(update={"keys": tuple(run.keys[epoch] for run in self.runs)})
 

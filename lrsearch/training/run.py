@@ -134,6 +134,11 @@ class Run:
             found = prefixes.longest(self.keys, just_stored=ended)
         return found
 
+    def recall(self, key: str, prefixes: PrefixStore) -> None:
+        """Let a metric-driven run foresee its keys from what is stored under ``key``, which is one of them."""
+        if self.schedule.METRIC_DRIVEN and (stored := prefixes.load(key)) is not None:
+            self.foresee(stored.records, self.keys)
+
     def leave_trail(self, prefixes: PrefixStore) -> None:
         """Store the records of a metric-driven run under its schedule's own name, so that its keys are found again.
 

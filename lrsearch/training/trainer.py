@@ -16,6 +16,7 @@ from .failures import TrainingFailed, user_errors
 from .group import Group, Groups
 from .heap import give_back
 from .held import Held
+from .parked import Parked
 from .phase import Phase
 from .prefixes import Prefix, PrefixStore
 from .program import LIVE_PROGRAMS
@@ -66,6 +67,7 @@ class Trainer:
         self._groups = Groups(tasks, device, lanes)
         self._device = device
         self._held: dict[Attempt, Held] = {}
+        self._parked: dict[Attempt, Parked] = {}
         self._waiting = Waiting()
         self._cohorts: deque[Cohort] = deque()
         self._lanes = 1
@@ -77,7 +79,7 @@ class Trainer:
     @property
     def hold(self) -> int:
         """How many assignments it would gladly hold at once, parked ones apart; one until it knows what comes."""
-        return max(KNOWN, LIVE_PROGRAMS * self._lanes) if self._held else 1
+        return max(KNOWN, LIVE_PROGRAMS * self._lanes) if self._held or self._parked else 1
 
     @property
     def busy(self) -> bool:
@@ -89,7 +91,7 @@ class Trainer:
         if assignment.purpose == "range_test":
             self._range_tests.append(assignment)
             return
-        if assignment.key in self._held:
+        if assignment.key in self._held or assignment.key in self._parked:
             return
         try:
             with user_errors():
@@ -98,15 +100,19 @@ class Trainer:
         except (TrainingFailed, OutOfMemory) as failure:
             self._news.append((assignment.key, Result(state="failed", error=str(failure))))
             return
-        self._held[assignment.key] = held
         group = groups[assignment.seeds[0]]
         self.update_seconds, self.note, self._lanes = group.update_seconds, group.note, group.lanes
+        self._take(held)
+
+    def _take(self, held: Held) -> None:
+        self._held[held.assignment.key] = held
         for run in held.runs:
             self._waiting.add(run)
 
     def drop(self, attempt: Attempt) -> None:
         """Hold an assignment no longer, and tell nothing more of it; how far it came is stored."""
         self._range_tests = [assignment for assignment in self._range_tests if assignment.key != attempt]
+        self._parked.pop(attempt, None)
         held = self._held.pop(attempt, None)
         for run in held.runs if held is not None else ():
             self._waiting.remove(run)
@@ -117,6 +123,11 @@ class Trainer:
 
     def extend(self, attempt: Attempt, until_epoch: int) -> None:
         """Train an assignment further, to ``until_epoch``."""
+        parked = self._parked.get(attempt)
+        if parked is not None and until_epoch > parked.epoch:
+            del self._parked[attempt]
+            self._take(parked.extended(until_epoch, self._prefixes))
+            return
         live = {run for cohort in self._cohorts for run in cohort.runs}
         for run in self._held[attempt].runs if attempt in self._held else ():
             self._waiting.remove(run)
@@ -138,8 +149,10 @@ class Trainer:
         if self._cohorts:
             touched |= {run.attempt for run in self._train(self._cohorts.popleft())}
         for attempt in sorted(touched):
-            for item in self._held[attempt].news() if attempt in self._held else ():
-                self._news.append((attempt, item))
+            if (held := self._held.get(attempt)) is not None:
+                self._news += ((attempt, item) for item in held.news())
+                if held.waits:
+                    self._park(attempt)
         self._tidy()
         told, self._news = self._news, []
         for attempt, item in told:
@@ -156,6 +169,11 @@ class Trainer:
         self._cohorts.clear()
         self._waiting = Waiting()
         self._held.clear()
+        self._parked.clear()
+
+    def _park(self, attempt: Attempt) -> None:
+        """Keep of an assignment that waits only what the store cannot give back."""
+        self._parked[attempt] = Parked.of(self._held.pop(attempt))
 
     def _range_test(self, assignment: Assignment) -> News:
         """A range test from beginning to end, on a model of its own."""
@@ -173,8 +191,7 @@ class Trainer:
         if time.monotonic() - self._tidied_at < TIDY_SECONDS:
             return
         give_back()
-        parked = [run for held in self._held.values() if held.waits for run in held.runs]
-        self._prefixes.need([*self._waiting.keys(), *(run.keys[run.epoch] for run in parked)])
+        self._prefixes.need([*self._waiting.keys(), *(key for parked in self._parked.values() for key in parked.keys)])
         self._tidied_at = time.monotonic()
 
     # --- beginning
