@@ -18,7 +18,7 @@ import math
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -63,16 +63,16 @@ class _Climber:
     horizon: int
     spared: bool
     level: int = 0
-    values: dict[int, float | None] = field(default_factory=dict)
     end: tuple[TrialState, float | None] | None = None
     stopped: bool = False
 
 
 class _Rung:
-    """Its arrivals: those still to be taken, each with its cause, and the ranking of those taken."""
+    """Its arrivals: those still to be taken, each with its cause; what is told of them; the ranking of those taken."""
 
     def __init__(self) -> None:
         self.queue: deque[tuple[int, int]] = deque()
+        self.values: dict[int, float | None] = {}
         self.ranking: list[tuple[float, int]] = []
 
 
@@ -94,6 +94,7 @@ class Rungs:
         self._factor = reduction_factor
         self._sign = 1.0 if minimize else -1.0
         self._climbers: list[_Climber] = []
+        self._ladders: dict[Ladder, Ladder] = {}  # each once: thousands of trials share a few
         self._brackets: dict[int, _Bracket] = {}
         self._seen = _Seen()
         self.closed = False
@@ -106,7 +107,7 @@ class Rungs:
         """The next trial, by number; a ``spared`` one never waits."""
         assert not self.closed, "closed rungs take no more trials: make new ones"
         number = len(self._climbers)
-        self._climbers.append(_Climber(ladder, horizon, spared))
+        self._climbers.append(_Climber(self._ladders.setdefault(ladder, ladder), horizon, spared))
         bracket = self._brackets.get(ladder.bracket)
         if bracket is None:
             new = _Bracket(len(ladder.epochs), self._factor, self._sign, self._climbers, self._seen.note)
@@ -115,7 +116,7 @@ class Rungs:
 
     def tell(self, number: int, epoch: int, value: float | None) -> None:
         """A trial's objective after ``epoch`` epochs, mean over its seeds; None = not finite."""
-        self._climbers[number].values[epoch] = value
+        self._brackets[self._climbers[number].ladder.bracket].tell(number, epoch, value)
 
     def end(self, number: int, state: TrialState, value: float | None, *, epochs: float = 0) -> None:
         """A trial's terminal state, its value if it completed, and the epochs it trained.
@@ -201,6 +202,13 @@ class _Bracket:
             self._to_horizon[number] = number
         self._send(number, 0, number)
 
+    def tell(self, number: int, epoch: int, value: float | None) -> None:
+        """A trial's value, for those of its rungs at this epoch that it has not gone on from."""
+        climber = self._climbers[number]
+        for level in range(climber.level, len(self._rungs)):
+            if climber.ladder.epochs[level] == epoch:
+                self._rungs[level].values[number] = value
+
     def advance(self, closed: bool) -> Iterator[int]:
         """Take arrivals, rung by rung; yields who is promoted."""
         moved = True
@@ -238,15 +246,14 @@ class _Bracket:
             yield from self._promote_runner_up()
 
     def _has_news(self, number: int, level: int) -> bool:
-        climber = self._climbers[number]
-        return climber.end is not None or climber.ladder.epochs[level] in climber.values
+        return number in self._rungs[level].values or self._climbers[number].end is not None
 
     def _arrive(self, level: int, number: int, cause: int) -> Iterator[int]:
         """Rank a trial at a rung, and promote who is at the top by that."""
-        climber, ranking = self._climbers[number], self._rungs[level].ranking
-        epoch, mark = climber.ladder.epochs[level], climber.ladder.marks[level]
-        if epoch in climber.values:
-            value = climber.values[epoch]
+        climber, rung = self._climbers[number], self._rungs[level]
+        mark, ranking = climber.ladder.marks[level], rung.ranking
+        if number in rung.values:
+            value = rung.values.pop(number)
             self._note(cause, Step(number, "diverged" if value is None else "waiting", value, mark))
         else:
             assert climber.end is not None

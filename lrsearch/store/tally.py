@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from sys import intern
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, and_, bindparam, func, or_, select, union_all
@@ -92,7 +93,7 @@ class Tally(Noun):
         rows = self._connection.execute(_OUTCOMES, {"its_study": study, "start": start}).all()
         params = from_json(f"[{','.join([row.params for row in rows])}]")  # much faster than one by one
         return [
-            Outcome(number, state, value, its, origin)  # type: ignore[arg-type]  # only such states are stored
+            Outcome(number, intern(state), value, its, intern(origin))  # type: ignore[arg-type]  # only such are stored
             for (number, state, value, _, origin), its in zip(rows, params, strict=True)
         ]
 

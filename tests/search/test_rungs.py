@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -336,6 +337,26 @@ def test_about_one_of_reduction_factor_goes_on():
     rungs.advance()
     goes_on = sum(rungs.until(number) > 1 for number in range(20_000))
     assert 20_000 / 3 <= goes_on <= 20_000 / 3 + 4 * 20_000**0.5
+
+
+def test_a_trial_takes_little_memory():
+    """Thousands wait for good: of each there is its place, its step and its rank, not a table of its own."""
+    pruner, rng = AshaPruner(reduction_factor=3), random.Random(0)
+    rungs = Rungs(3, minimize=True)
+
+    def arrive(numbers: range) -> int:
+        for number in numbers:
+            rungs.begin(ladder(pruner, number, CONSTANT, 1), HORIZON)
+            rungs.tell(number, 1, rng.random())
+            rungs.advance()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        first, second = arrive(range(1000)), arrive(range(1000, 5000))
+    finally:
+        tracemalloc.stop()
+    assert (second - first) / 4000 < 600
 
 
 @given(first=st.integers(1, 20), factor=st.integers(2, 4), end=st.integers(2, 120), hyperband=st.booleans())
