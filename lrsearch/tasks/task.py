@@ -75,9 +75,11 @@ class Task(ABC):
             def data(self):
                 return lrsearch.Data(train=(x, y), val=(x_val, y_val))
 
-    The weights ``model()`` returns and everything random while training are drawn from the training seed; ``data()``
-    must return the same arrays every time. ``loss()``, ``measure()`` and the model are functions of tensors: what they
-    do must depend on nothing else, as an update may be recorded and replayed. An instance holds one set of options:
+    The weights ``model()`` returns and everything random while training are drawn from the training seed, through the
+    global generators of torch, numpy and Python; ``data()`` must return the same arrays every time. ``loss()``,
+    ``measure()`` and the model are functions of tensors: what they do must depend on nothing else, as an update may be
+    recorded and replayed, and what the model keeps from update to update must be its buffers. A model may return a tuple
+    or a dict: ``loss()`` and ``measure()`` are given it as it is. An instance holds one set of options:
     ``self.options.dropout``.
 
     Class attributes:
@@ -128,20 +130,32 @@ class Task(ABC):
         """The data, the same every time."""
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The mean loss of a batch, a scalar. By default the cross entropy of class scores."""
+        """The mean loss of a batch, a scalar. By default the cross entropy of class scores, (n, classes, ...)."""
         from torch.nn.functional import cross_entropy
 
-        return cross_entropy(outputs, targets)
+        return cross_entropy(outputs, targets if targets.is_floating_point() else targets.long())
 
     def measure(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Other measures of a batch: one value for each example, or their mean as a scalar.
+        """Other measures of a batch: one value for each example (or several: their mean), or the mean as a scalar.
 
         ``"accuracy"`` is reported as ``train_accuracy``, ``val_accuracy`` and ``test_accuracy``. By default the share
-        of examples whose highest score is the target's, where ``metrics`` names an accuracy.
+        of labels that have the highest score, where ``metrics`` names an accuracy: scores (n, classes, ...), targets
+        (n, ...).
+
+        Raises:
+            InvalidInput: outputs and targets have no such shapes.
         """
         if "val_accuracy" not in self.metrics:
             return {}
-        return {"accuracy": outputs.argmax(dim=-1) == targets}
+        scores, labels = getattr(outputs, "shape", ()), targets.shape
+        if len(scores) < 2 or (*scores[:1], *scores[2:]) != tuple(labels):
+            got = f"outputs {tuple(scores)}" if scores else f"outputs of type {type(outputs).__name__}"
+            raise InvalidInput(
+                f"`val_accuracy` needs class scores of shape (n, classes, ...) and labels of shape (n, ...): write "
+                f'`measure()` of task `{self.name}`, or give it metrics = {{"val_loss": "minimize"}} '
+                f"(got {got}, targets {tuple(labels)})"
+            )
+        return {"accuracy": outputs.argmax(dim=1) == targets}
 
     def depth_groups(self, model: torch.nn.Module) -> list[list[str]]:
         """Names of parameters by depth, from the input to the output: groups that may have rates of their own.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..errors import InvalidInput
 from ..tasks.draw import order
 from ..tasks.task import Data, as_array
 
@@ -27,14 +28,29 @@ class Placed:
 
     @classmethod
     def of(cls, data: Data, device: torch.device, dtype: torch.dtype) -> Placed:
-        """Copy ``data`` to ``device``."""
+        """Copy ``data`` to ``device``.
 
-        def placed(values: object) -> torch.Tensor:
-            tensor = values if isinstance(values, torch.Tensor) else torch.tensor(as_array(values))
+        Raises:
+            InvalidInput: it holds something else than numbers.
+        """
+
+        def placed(values: object, what: str) -> torch.Tensor:
+            tensor = values if isinstance(values, torch.Tensor) else torch.tensor(_numbers(values, what))
             return tensor.detach().to(device, dtype if tensor.is_floating_point() else tensor.dtype)
 
-        parts = {part: (placed(pair[0]), placed(pair[1])) for part, pair in data.parts().items()}
+        parts = {
+            part: (placed(pair[0], f"inputs of `{part}`"), placed(pair[1], f"targets of `{part}`"))
+            for part, pair in data.parts().items()
+        }
         return cls(parts["train"], parts["val"], parts.get("test"))
+
+
+def _numbers(values: object, what: str) -> np.ndarray:
+    """An array of a type that torch computes with."""
+    array = as_array(values)
+    if array.dtype.kind not in "biufc":
+        raise InvalidInput(f"`data()` must return numbers (got {array.dtype} for the {what})")
+    return array.astype(np.int64) if array.dtype.kind == "u" and array.dtype.itemsize > 1 else array
 
 
 class Order:

@@ -14,6 +14,8 @@ from .program import OutOfMemory, Program, program_class
 from .remembered import Remembered
 from .workload import Workload
 
+ASKED = 2
+"""Raise the number when more is asked of a task before it is trained in company: what is remembered was asked less."""
 LANES = 64
 """Lanes of a program that is not fused."""
 logger = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ def _key(lone: type[Program], workload: Workload, train: TrainSpec, device: str 
     recipe = train.model_dump(mode="json", exclude={"seed", "seeds"})
     fingerprint = workload.prepared(("fingerprint", 0), lambda: workload.fingerprint(0))
     return json.dumps(
-        [recipe, fingerprint, lone.numerics(device), FUSED_PROGRAM, CONVOLUTIONS_BY_PRODUCTS], sort_keys=True
+        [recipe, fingerprint, lone.numerics(device), FUSED_PROGRAM, CONVOLUTIONS_BY_PRODUCTS, ASKED], sort_keys=True
     )
 
 
@@ -81,6 +83,7 @@ def _found(key: str, workload: Workload, train: TrainSpec, seed: int, device: st
     from .fused_program import FUSED
     from .measurement import Measured, measured
     from .torch_lane import convolves
+    from .torch_program import TorchProgram
 
     lone = program_class(workload.task)
     remembered = Remembered(key, Measured)
@@ -92,7 +95,7 @@ def _found(key: str, workload: Workload, train: TrainSpec, seed: int, device: st
         with remembered.alone():  # workers that begin together must not disturb each other, nor choose differently
             found = remembered.read()
             if found is None:
-                found = measured(partial(lone, *given), companies, chosen_device(device, train.precision))
+                found = measured(partial(TorchProgram, *given), companies, chosen_device(device, train.precision))
                 remembered.write(found)
     if found.note is not None:
         return Choice(lone, LANES, found.plain_seconds, found.note)

@@ -23,7 +23,8 @@ def outline(workload: Workload) -> Checkpoint | None:
             return None
         model: Any = initial_model(workload.task, 0)
         stored = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
-        wanted = {name: stored[id(tensor)] for name, tensor in model.state_dict(keep_vars=True).items()}
+        held = model.state_dict(keep_vars=True)
+        wanted = {name: stored[id(tensor)] for name, tensor in held.items() if id(tensor) in stored}
         tied = {name: own for name, own in wanted.items() if name != own}
         left_out = tuple(name for name in stored.values() if name not in wanted)
         return Checkpoint(keys=(), tied=tied, left_out=left_out)

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from ..tasks.initial import GLOBALS
+from ..tasks.initial import GLOBALS, seed_python, seeded
 from .numerics import THREADS
 
 FUSED_DEVICES = ("cpu", "cuda", "mps")
@@ -30,17 +30,21 @@ def chosen_device(device: str | None, precision: str = "float32") -> torch.devic
 
 
 @contextmanager
-def pinned(device: torch.device) -> Iterator[Reseed]:
+def pinned(device: torch.device, *, python_too: bool = False) -> Iterator[Reseed]:
     """Settings that change bits are ours inside, the caller's again afterwards: threads, generators, kernels.
 
     They are the process's, so other threads wait for their turn.
+
+    Args:
+        device: where something is trained.
+        python_too: whether Python's and numpy's generators are started with the device's.
 
     Yields:
         ``reseed(seed, update)``: starts the device's generator for one update, so that everything random in it
         (dropout masks) is a function of the two alone.
     """
     with ExitStack() as stack:
-        stack.enter_context(GLOBALS)
+        stack.enter_context(seeded(0, torch_too=False) if python_too else GLOBALS)
         threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
         deterministic = torch.are_deterministic_algorithms_enabled()
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -56,9 +60,11 @@ def pinned(device: torch.device) -> Iterator[Reseed]:
         generators = _generators(device)
 
         def reseed(seed: int, update: int) -> None:
-            mixed = hashlib.blake2b(b"%d %d" % (seed, update), digest_size=8).digest()
+            mixed = int.from_bytes(hashlib.blake2b(b"%d %d" % (seed, update), digest_size=8).digest(), "little")
             for generator in generators:
-                generator.manual_seed(int.from_bytes(mixed, "little"))
+                generator.manual_seed(mixed)
+            if python_too:
+                seed_python(mixed)
 
         try:
             torch.set_num_threads(THREADS)

@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ..errors import LrsearchError
 from .calibration import OutOfMemory
@@ -33,11 +34,20 @@ def user_errors(*passing: type[Exception]) -> Iterator[None]:
         raise TrainingFailed(short_text(error)) from error
 
 
+def _place(error: Exception) -> traceback.FrameSummary:
+    """Where it happened: the last line that is neither ours nor of an installed package, where there is one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = str(Path(__file__).parents[1])
+    theirs = [f for f in frames if not f.filename.startswith((ours, "<")) and "site-packages" not in f.filename]
+    return theirs[-1] if theirs else frames[-1]
+
+
 def short_text(error: Exception) -> str:
     """An error in one short printable line."""
     text = str(error)
     if not isinstance(error, LrsearchError):
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        place = _place(error)
         text = f"{type(error).__name__}: {text} ({place.filename.rpartition('/')[2]}, line {place.lineno})"
+        text = "; ".join([text, *getattr(error, "__notes__", ())])
     printable = "".join(character if character.isprintable() else " " for character in text)
     return printable if len(printable) <= MAX_ERROR_CHARACTERS else f"{printable[: MAX_ERROR_CHARACTERS - 3]}..."

@@ -22,7 +22,7 @@ from ..study import TrainSpec
 from .device import Reseed, chosen_device, pinned
 from .interval import Interval
 from .lane_convolution import ByProducts
-from .lane_rows import operators, rows_of
+from .lane_rows import HOOK, operators, rows_of
 from .lanes_model import LanesModel, lane_kernels
 from .numerics import CONVOLUTIONS_BY_PRODUCTS, FUSED_PROGRAM, torch_numerics
 from .passes import GRADIENT, Passes
@@ -64,6 +64,8 @@ class FusedProgram:
         model = placed_model(workload.task, train, seed, self._setting.device)
         self._layouts = layouts(workload.task, model, train.groups)
         self._operators = workload.prepared(("operators", data), lambda: operators(workload.task, train, data))
+        if HOOK in self._operators:
+            raise InvalidInput("its forward pass hooks a tensor: the hook would see the gradients of all lanes")
         self._layers = layers_of(model)
         self._model = LanesModel(model)
         self._model.select(self._rows([0]))
@@ -175,7 +177,8 @@ class FusedProgram:
         """
         if self._setting.data.test is None:
             return {}
-        with self._vectorised(), self._undone():
+        with self._vectorised() as reseed, self._undone():
+            reseed(self._seed, self._update)
             means = self._passes.evaluated("test", self._setting.data.test, self.n_lanes)
         return {f"test_{name}": float(values[lane]) for name, values in means.items()}
 

@@ -108,8 +108,3 @@ class Interval(Tally):
             )
             for lane, own in enumerate(rates)
         ]
-
-
-def total(value: torch.Tensor, n_examples: int) -> torch.Tensor:
-    """The sum over a batch of a measure: of one value for each example, or of their mean."""
-    return value.sum() if value.ndim else value * n_examples

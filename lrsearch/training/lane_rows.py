@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..study import TrainSpec
@@ -41,6 +43,20 @@ ANYWHERE = frozenset(" ".join([SHAPES, EXACT, MADE, PRODUCTS, BY_ROW, DRAWS, OTH
 """Operators that give the same bits wherever in a tensor a number stands."""
 
 
+HOOK = "register_hook"
+"""Stands among the operators where a forward pass hooks a tensor."""
+
+
+class _Hooks(TorchFunctionMode):
+    """Notes whether tensors are hooked inside."""
+
+    seen = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen |= func is torch.Tensor.register_hook
+        return func(*args, **(kwargs or {}))
+
+
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch types it not
     """Notes the operators that run inside."""
 
@@ -58,10 +74,10 @@ def operators(task: Task, train: TrainSpec, data: Placed) -> frozenset[str]:
     device = data.train[0].device
     model = placed_model(task, train, 0, device)
     model.train()
-    inputs, targets = (side[:2] for side in data.train)
-    with seeded(0, torch_too=True), _Recorder() as recorder:
+    inputs, targets = (side[:2].clone() for side in data.train)
+    with seeded(0, torch_too=True), _Hooks() as hooks, _Recorder() as recorder:
         task.loss(model(inputs), targets).backward()  # type: ignore[no-untyped-call]  # torch types it not
-    return frozenset(recorder.seen)
+    return frozenset(recorder.seen | {HOOK} if hooks.seen else recorder.seen)
 
 
 def rows_of(index: Sequence[int], seen: frozenset[str]) -> list[int]:

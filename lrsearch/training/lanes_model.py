@@ -9,6 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..errors import InvalidInput
+from .python_draws import python_draws
 
 ROW = 64
 """A lane's weights fill whole blocks of so many numbers: elementwise kernels treat the last numbers of a tensor that
@@ -39,9 +40,13 @@ class LanesModel:
         for name, module in model.named_modules():
             if isinstance(module, ONE_BY_ONE):
                 raise InvalidInput(f"layer `{name}` ({type(module).__name__}) cannot train many lanes at once")
+            if module._backward_hooks or module._backward_pre_hooks:
+                raise InvalidInput(f"layer `{name}` has a backward hook, which would see the gradients of all lanes")
         named = dict(model.named_parameters())
         self.fixed = {name: p.detach() for name, p in named.items() if not p.requires_grad}
         trained = {name: p for name, p in named.items() if p.requires_grad}
+        if hooked := [name for name, p in trained.items() if p._backward_hooks or p._post_accumulate_grad_hooks]:
+            raise InvalidInput(f"weight `{hooked[0]}` has a hook, which would not see a lane's own gradient")
         if not trained:
             raise InvalidInput("`model()` must have at least one parameter to train")
         kinds = {p.dtype for p in trained.values()}
@@ -64,7 +69,7 @@ class LanesModel:
     def split(self, weights: torch.Tensor) -> list[torch.Tensor]:
         """Views of (rows, P) numbers, one a trained weight: (rows, \\*shape) each, in the order of ``shapes``."""
         parts = torch.split(weights, self._sizes, dim=1)
-        return [part.view(-1, *shape) for part, shape in zip(parts, self.shapes.values(), strict=False)]
+        return [part.view(len(weights), *shape) for part, shape in zip(parts, self.shapes.values(), strict=False)]
 
     def train(self, mode: bool) -> None:
         """Switch between training and evaluation."""
@@ -99,7 +104,8 @@ class LanesModel:
             return measured, {name: tensor for name, tensor in now.items() if tensor is not buffers[name]}
 
         try:
-            measured, replaced = torch.vmap(lane, randomness="same")(self.split(weights), self.buffers)
+            with python_draws():
+                measured, replaced = torch.vmap(lane, randomness="same")(self.split(weights), self.buffers)
         finally:
             _fill(self._slots.values(), self._own, "_parameters")
         with torch.no_grad():

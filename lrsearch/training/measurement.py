@@ -15,8 +15,10 @@ import torch
 
 from ..schedules import FloatArray
 from .program import LIVE_PROGRAMS, OutOfMemory, Program
+from .repetition import check_repeats
 from .tape.taped import LONGEST_SECONDS, ORDINARY
 from .torch_lane import POSITION
+from .torch_program import TorchProgram
 
 LANE_COUNTS = (32, 128)
 """How many lanes are tried: whole blocks of rows."""
@@ -59,13 +61,6 @@ class Timed(Protocol):
         """Train every lane for some updates."""
 
 
-class Plain(Protocol):
-    """A lone program that can train as a loop by hand does."""
-
-    def train_plainly(self, rates: FloatArray) -> None:
-        """Train every lane for some updates, and measure nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What was found.
@@ -83,7 +78,7 @@ class Measured:
     kind: str = ""
 
 
-def measured(alone: Making, companies: Mapping[str, Making], where: torch.device) -> Measured:
+def measured(alone: Callable[[], TorchProgram], companies: Mapping[str, Making], where: torch.device) -> Measured:
     """Train a few updates in every kind of program; leaves no trace but the time it took.
 
     Args:
@@ -92,11 +87,16 @@ def measured(alone: Making, companies: Mapping[str, Making], where: torch.device
         where: their device.
 
     Raises:
+        InvalidInput: as ``check_repeats``.
         Exception: whatever the lone program raises: then the recipe cannot be trained at all.
     """
     lone = alone()
-    seconds = _update_seconds(_timed(lone).train_only, lone, where)
-    notes, best, share = [], Measured(_update_seconds(_plain(lone).train_plainly, lone, where)), 1.0
+    seconds = _update_seconds(lone.train_only, lone, where)
+    notes, best, share = [], Measured(_update_seconds(lone.train_plainly, lone, where)), 1.0
+    if where.type == "cpu":  # some kernels of GPUs give other bits each time
+        check_repeats(alone, lone)
+    if (why := lone.why_alone()) is not None:
+        return replace(best, note=why)
     for kind, company in companies.items():
         found = _in_company(alone, company, seconds * share, where)
         if isinstance(found, str):
@@ -147,10 +147,6 @@ def _update_seconds(train: Train, program: Program, where: torch.device) -> floa
 
 def _timed(program: Program) -> Timed:
     return program  # type: ignore[return-value]  # both programs of torch have it
-
-
-def _plain(program: Program) -> Plain:
-    return program  # type: ignore[return-value]  # a task's own program of torch has it
 
 
 def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[int, float]:
@@ -218,7 +214,8 @@ def _difference(alone: Making, company: Making) -> str | None:
     expected = alone().run_epoch(1, rates[None, :, None])[0]
     for name in ("train_loss", "val_loss"):
         ours, theirs = record.metrics[name], expected.metrics[name]
-        if not math.isclose(ours, theirs, rel_tol=TOLERANCE, abs_tol=1e-6):
+        both = math.isnan(ours) and math.isnan(theirs)
+        if not (both or math.isclose(ours, theirs, rel_tol=TOLERANCE, abs_tol=1e-6)):
             return f"in company its {name} differs ({ours:.6g}, alone {theirs:.6g})"
     reference = many.save(place)
     for n_lanes, at in PROBED:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 
 from ..schedules import FloatArray
 from ..tasks.task import Task
 from .batches import EVALUATED_AT_ONCE, Tensors
-from .interval import Tally, total
+from .interval import Tally
+from .judged import batch_loss, measured_sums
 from .lanes_model import LanesModel
 from .tape import Results, Taped
 
@@ -75,7 +77,9 @@ class Passes:
             n = len(targets)
 
             def passed(inputs: torch.Tensor = inputs, targets: torch.Tensor = targets, n: int = n) -> Results:
-                losses, sums = model.call(partial(_loss, task, n=n), model.weights, inputs, targets)
+                # copies: what a model does to its inputs must not change what is measured next time
+                given = inputs.clone(), targets.clone()
+                losses, sums = model.call(partial(_loss, task, n=n), model.weights, *given)
                 return {**sums, "loss": losses * n}
 
             results = self._call((part, number), passed)
@@ -89,11 +93,6 @@ class Passes:
         return self._taped[kind]()
 
 
-def _loss(
-    task: Task, outputs: torch.Tensor, targets: torch.Tensor, n: int
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def _loss(task: Task, outputs: Any, targets: torch.Tensor, n: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """A batch's loss, and the sums over its examples of what else is measured."""
-    loss = task.loss(outputs, targets)
-    with torch.no_grad():
-        measures = task.measure(outputs.detach(), targets)
-        return loss, {name: total(value, n) for name, value in measures.items()}
+    return batch_loss(task, outputs, targets), measured_sums(task, outputs, targets, n)

@@ -53,16 +53,16 @@ def in_precision(model: torch.nn.Module, precision: str, device: torch.device) -
     return model
 
 
-def _in_bfloat16(forward: Callable[..., Any], device: torch.device) -> Callable[..., torch.Tensor]:
+def _in_bfloat16(forward: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
     @wraps(forward)
-    def computed(*args: Any, **kwargs: Any) -> torch.Tensor:
+    def computed(*args: Any, **kwargs: Any) -> Any:
         with ExitStack() as stack:
             # a weight cast once would be found again after an update has changed it
             stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False))
             if torch._C._functorch.maybe_current_level() is not None:
                 stack.enter_context(_CastBeforeVmap(device))
-            outputs: torch.Tensor = forward(*args, **kwargs)
-        return outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+            outputs = forward(*args, **kwargs)
+        return tree_map_only(torch.Tensor, _whole, outputs)
 
     return computed
 
@@ -81,6 +81,10 @@ class _CastBeforeVmap(TorchFunctionMode):
         if func in REWRITTEN and torch.is_autocast_enabled(self._kind):  # a model may turn it off for a part
             args, kwargs = tree_map_only(torch.Tensor, partial(_cast, dtype=REWRITTEN[func]), (args, kwargs))
         return func(*args, **kwargs)
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
 
 
 def _cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -32,9 +32,8 @@ def layers_of(model: torch.nn.Module) -> list[Layer]:
         if isinstance(module, torch.nn.Embedding | torch.nn.EmbeddingBag)
     }
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    found = [(i, name) for i, (name, p) in enumerate(trained) if p.ndim > 1] or [
-        (i, name) for i, (name, _) in enumerate(trained)
-    ]
+    held = [(i, name, p.ndim) for i, (name, p) in enumerate(trained) if p.numel()]
+    found = [(i, name) for i, name, ndim in held if ndim > 1] or [(i, name) for i, name, _ in held]
     if len(found) > MOST_LAYERS:
         found = [found[round(i)] for i in np.linspace(0, len(found) - 1, MOST_LAYERS)]
     return [Layer(i, name.removesuffix(".weight")[:200], name in sparse) for i, name in found]

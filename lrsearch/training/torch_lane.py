@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from ..schedules import Column, FloatArray
 from ..study import TrainSpec
 from ..tasks.initial import initial_model
 from ..tasks.task import Task
+from .hints import add_hints
 from .optimizers import build_optimizer
 from .precision import in_precision
 from .probe import layers_of
@@ -55,12 +57,15 @@ class TorchLane:
         self.update = 0
         self.first_loss = np.full(1, np.nan)
 
-    def outputs(self, inputs: torch.Tensor) -> torch.Tensor:
+    def outputs(self, inputs: torch.Tensor) -> Any:
         """The model's outputs for a batch of inputs."""
         if self.channels_last and inputs.ndim == 4:
             inputs = inputs.to(memory_format=torch.channels_last)
-        outputs: torch.Tensor = self.model(inputs)
-        return outputs
+        try:
+            return self.model(inputs)
+        except Exception as error:
+            add_hints(error, self.model, inputs)
+            raise
 
     def rows(self) -> list[torch.Tensor]:
         """The weights that are trained, each as the only row of its kind."""
@@ -167,12 +172,9 @@ def placed_model(task: Task, train: TrainSpec, seed: int, device: torch.device) 
     """A task's model with its initial weights on ``device``, computing in the recipe's precision.
 
     Raises:
-        InvalidInput: it is no torch.nn.Module.
+        InvalidInput: as ``initial_model``.
     """
-    model = initial_model(task, seed)
-    if not isinstance(model, torch.nn.Module):
-        raise InvalidInput(f"`model()` of task `{task.name}` must return a torch.nn.Module (got {model!r:.100})")
-    return in_precision(model, train.precision, device)
+    return in_precision(initial_model(task, seed), train.precision, device)
 
 
 def convolves(task: Task) -> bool:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, Self
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
 UNFIT = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view}
 """Operators whose results steer Python, by their values or shapes: next time something else may happen."""
+READING = frozenset(
+    {
+        *(torch.Tensor.numpy, torch.Tensor.__array__, torch.Tensor.tolist, torch.Tensor.data_ptr),
+        *(torch.Tensor.untyped_storage, torch.Tensor.__dlpack__),
+    }
+)
+"""Methods by which Python gets at a tensor's numbers without an operator."""
 BY_NUMBER: Mapping[Any, Callable[..., Any]] = {
     aten.add.Scalar: torch.add,
     aten.sub.Scalar: torch.sub,
@@ -91,6 +100,7 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
         self.calls: list[Call] = []
         self.unfit: str | None = None
         self._met: list[torch.Tensor] = []
+        self._reading = _Reading()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -101,6 +111,19 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
         else:
             self._note(func, args, kwargs or {}, results)
         return result
+
+    def __enter__(self) -> Self:
+        """Begin to note."""
+        self._reading.__enter__()  # type: ignore[no-untyped-call]  # torch types it not
+        self._token = _under_way.set(self)
+        super().__enter__()  # type: ignore[no-untyped-call]  # torch types it not
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Note no more."""
+        super().__exit__(*error)  # type: ignore[no-untyped-call]  # torch types it not
+        _under_way.reset(self._token)
+        self._reading.__exit__(*error)  # type: ignore[no-untyped-call]  # torch types it not
 
     @property
     def changed(self) -> list[torch.Tensor]:
@@ -123,6 +146,30 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
             self.calls.append(Call(name, run, args, kwargs, tuple(fresh), changed, draws))
         elif changed:
             self.calls.append(Call(name, func, args, kwargs, (), changed, draws))
+
+
+class _Reading(TorchFunctionMode):
+    """Forbids to run again what lets Python see a tensor's numbers."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in READING:
+            forbid(f"{func} depends on numbers")
+        return func(*args, **(kwargs or {}))
+
+
+_under_way: ContextVar[Recording | None] = ContextVar("recording", default=None)
+
+
+def under_way() -> bool:
+    """Whether something is being recorded."""
+    return _under_way.get() is not None
+
+
+def forbid(why: str) -> None:
+    """What is being recorded may not be run again from its operators alone."""
+    recording = _under_way.get()
+    if recording is not None:
+        recording.unfit = why
 
 
 def _written(
