@@ -78,8 +78,8 @@ class Task(ABC):
     The weights ``model()`` returns and everything random while training are drawn from the training seed, through the
     global generators of torch, numpy and Python; ``data()`` must return the same arrays every time. ``loss()``,
     ``measure()`` and the model are functions of tensors: what they do must depend on nothing else, as an update may be
-    recorded and replayed, and what the model keeps from update to update must be its buffers. A model may return a tuple
-    or a dict: ``loss()`` and ``measure()`` are given it as it is. An instance holds one set of options:
+    recorded and replayed. What the model keeps from update to update must be its buffers. A model may return a tuple or
+    a dict: ``loss()`` and ``measure()`` are given it as it is. An instance holds one set of options:
     ``self.options.dropout``.
 
     Class attributes:
