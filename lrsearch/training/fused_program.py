@@ -30,6 +30,7 @@ from .probe import Probe, layers_of
 from .program import MODEL, OPTIMIZER, EpochRecord, OutOfMemory, State, check_state
 from .setting import Setting
 from .stacked import STACKED, StackedOptimizer
+from .tape import Tapes
 from .torch_lane import POSITION, as_copy, placed_model
 from .wide import Layout, group_rates, layouts, momenta
 from .workload import Workload
@@ -69,7 +70,8 @@ class FusedProgram:
         self._layers = layers_of(model)
         self._model = LanesModel(model)
         self._model.select(self._rows([0]))
-        self._passes = Passes(self._model, workload.task, data.train)
+        tapes = workload.prepared(("tapes", type(self), train.precision, self._setting.device), Tapes)
+        self._passes = Passes(self._model, workload.task, data.train, tapes)
         self._optimizer = self._new_optimizer()
         self._update = 0
         self._first_losses = np.full(1, np.nan)

@@ -81,7 +81,11 @@ def operators(task: Task, train: TrainSpec, data: Placed) -> frozenset[str]:
 
 
 def rows_of(index: Sequence[int], seen: frozenset[str]) -> list[int]:
-    """``index`` with its last entry repeated to as many rows as operators ``seen`` need."""
-    block = 1 if seen <= ANYWHERE else BLOCK
+    """``index`` with its last entry repeated to as many rows as operators ``seen`` need.
+
+    Where they need no block, four numbers of rows an octave are enough: what is recorded for a number of rows is used
+    again, and recording costs more than a few rows too many.
+    """
+    block = 2 ** max(0, len(index).bit_length() - 3) if seen <= ANYWHERE else BLOCK
     n_rows = max(FEWEST_ROWS, -(-len(index) // block) * block)
     return [*index, *[index[-1]] * (n_rows - len(index))]

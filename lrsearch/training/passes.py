@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from .batches import EVALUATED_AT_ONCE, Tensors
 from .interval import Tally
 from .judged import batch_loss, measured_sums
 from .lanes_model import LanesModel
-from .tape import Results, Taped
+from .tape import Results, Taped, Tapes
 
 GRADIENT = ""
 """The name of the gradient among what is measured of a batch."""
@@ -27,11 +27,14 @@ class Passes:
         model: the lanes; its tensors must be the same objects until ``forget``.
         task: whose losses and measures.
         train: the training examples, on the device.
+        tapes: those of the task's other lanes.
     """
 
-    def __init__(self, model: LanesModel, task: Task, train: Tensors) -> None:
+    def __init__(self, model: LanesModel, task: Task, train: Tensors, tapes: Tapes) -> None:
         self._model, self._task, self._train = model, task, train
-        self._taped: dict[object, Callable[[], Results]] = {}
+        self._tapes = tapes
+        self._taped: dict[Hashable, Taped] = {}
+        self._proven: set[Hashable] = set()
         self._batches: dict[int, Tensors] = {}
 
     def forget(self) -> None:
@@ -63,7 +66,7 @@ class Passes:
             norms = torch.linalg.vector_norm(gradient, dim=1)
             return {**sums, "loss": losses.detach(), "grad_norm": norms, GRADIENT: gradient}
 
-        results = self._call(n, passed)
+        results = self._call(n, passed, (inputs, targets))
         return {name: tensor if name == GRADIENT else tensor.clone() for name, tensor in results.items()}
 
     @torch.no_grad()
@@ -86,11 +89,20 @@ class Passes:
             tally.add(n, {name: tensor.clone() for name, tensor in results.items()})
         return tally.means(n_lanes)
 
-    def _call(self, kind: object, function: Callable[[], Results]) -> Results:
-        """``function``, which does the same whenever it is of one ``kind``."""
-        if kind not in self._taped:
-            self._taped[kind] = Taped(function) if self._model.weights.device.type == "cpu" else function
-        return self._taped[kind]()
+    def _call(self, kind: Hashable, function: Callable[[], Results], batch: Tensors | tuple[()] = ()) -> Results:
+        """``function``, which does the same to ``batch`` and the lanes whenever it is of one ``kind``."""
+        model = self._model
+        if model.weights.device.type != "cpu":
+            return function()
+        key = (kind, len(model.weights))
+        taped = self._taped.get(kind)
+        if taped is None:
+            given = (model.weights, *model.buffers.values(), *model.fixed.values(), *batch)
+            taped = self._taped[kind] = Taped(function, given, self._tapes.of(key), proven=key in self._proven)
+        results = taped()
+        if taped.plays:
+            self._proven.add(key)
+        return results
 
 
 def _loss(task: Task, outputs: Any, targets: torch.Tensor, n: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

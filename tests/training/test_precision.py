@@ -69,7 +69,7 @@ def test_a_tape_has_the_same_bits(same, monkeypatch, name):
     states = []
     for longest in (np.inf, 0):
         monkeypatch.setattr(taped, "LONGEST_SECONDS", longest)
-        made = program(name, FusedProgram)
+        made = FusedProgram(Workload(FUSABLE[name], {}), TrainSpec.read(BFLOAT16), 0, "cpu")
         made.run_epoch(1, RATES.repeat(3)[None, :, None])
         assert any(call.plays for call in made._passes._taped.values()) == (longest > 0)
         states.append(made.save(0))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from lrsearch.study import TrainSpec
 from lrsearch.training.fused_program import FusedProgram
-from lrsearch.training.tape import Taped, products, taped
+from lrsearch.training.tape import Taped, Tapes, products, tape, taped
+from lrsearch.training.tape.recording import Recording
 from lrsearch.training.workload import Workload
 
 from .zoo import FUSABLE
@@ -27,29 +28,99 @@ def equal(one, other):
     return one.keys() == other.keys() and all(taped.same_bits(one[name], other[name]) for name in one)
 
 
+RATES = np.linspace(0.001, 0.03, 5)[:, None, None].repeat(8, axis=1)
+
+
+def program(workload, seed=0):
+    return FusedProgram(workload, TrainSpec.read({"optimizer": "adam", "batch_size": 50}), seed, "cpu")
+
+
 @pytest.mark.parametrize("name", FUSABLE)
 def test_a_program_trains_the_same_with_and_without_tapes(same, monkeypatch, name):
-    workload, train = Workload(FUSABLE[name], {}), TrainSpec.read({"optimizer": "adam", "batch_size": 50})
-    rates = np.linspace(0.001, 0.03, 5)[:, None, None].repeat(8, axis=1)
     seen = []
     for longest in (np.inf, 0):
         monkeypatch.setattr(taped, "LONGEST_SECONDS", longest)
-        made = FusedProgram(workload, train, 0, "cpu")
+        made = program(Workload(FUSABLE[name], {}))
         made.fork([0] * 5)
-        records = [record for epoch in (1, 2, 3) for record in made.run_epoch(epoch, rates)]
+        records = [record for epoch in (1, 2, 3) for record in made.run_epoch(epoch, RATES)]
         plays = [call.plays for call in made._passes._taped.values()]
         assert any(plays) == (longest > 0)
         made.fork([0, 4, 2])
-        records += [record for epoch in (4, 5) for record in made.run_epoch(epoch, rates[:3])]
+        records += [record for epoch in (4, 5) for record in made.run_epoch(epoch, RATES[:3])]
         seen.append((records, [made.save(lane) for lane in range(3)]))
     (with_records, with_states), (records, states) = seen
     assert all(map(same, with_records, records))
     assert all(map(same, with_states, states))
 
 
+@pytest.mark.parametrize("name", FUSABLE)
+def test_what_was_recorded_of_one_program_is_played_by_others(same, monkeypatch, name):
+    """Also by one of another seed, whose weights that are not trained are others."""
+    monkeypatch.setattr(taped, "LONGEST_SECONDS", np.inf)
+    shared = Workload(FUSABLE[name], {})
+    recordings = []
+    monkeypatch.setattr(taped, "Recording", lambda: recordings.append(1) or Recording())
+    for seed in (0, 1):
+        trained = []
+        for workload in (shared, Workload(FUSABLE[name], {})):
+            made = program(workload, seed)
+            del recordings[:]
+            for n_lanes in (5, 3, 5):  # the last ones are played without a look at whether they are the same
+                made.fork([0] * n_lanes)
+                records = [made.run_epoch(epoch, RATES[:n_lanes]) for epoch in (1, 2, 3, 4)][-1]
+            trained.append((records, made.save(2), len(recordings)))
+        (shared_records, shared_state, n_recorded), (records, state, n_fresh) = trained
+        assert n_recorded < n_fresh or seed == 0
+        assert same(shared_state, state)
+        assert all(map(same, shared_records, records))
+
+
+def test_tapes_used_longest_ago_are_forgotten(monkeypatch):
+    monkeypatch.setattr(taped, "LONGEST_SECONDS", np.inf)
+    tapes = Tapes()
+    for size in (1000, 2000, 1000, 3000):
+        given = torch.zeros(size)
+        call = Taped(lambda given=given: {"it": (given + 1).exp()}, [given], tapes.of(size))
+        for _ in range(CALLS):
+            call()
+    kept = {size: tapes.of(size).tape for size in (1000, 2000, 3000)}
+    assert all(kept.values())
+    monkeypatch.setattr(tape, "MOST_BYTES", sum(kept[size].n_bytes for size in (2000, 3000)))
+    assert [tapes.of(size).tape is not None for size in (3000, 2000, 1000)] == [True, True, False]
+
+
+def test_a_tape_is_for_tensors_that_lie_in_their_memory_as_its_own_did():
+    def made(given, before):
+        return Taped(lambda: {"it": (given * 2).exp()}, [given], before)
+
+    before = Tapes().of("it")
+    first = made(torch.randn(4, 6), before)
+    for _ in range(CALLS):
+        first()
+    for other, plays in (
+        (torch.randn(4, 6), True), (torch.randn(6, 4).t(), False), (torch.randn(5, 6)[1:], False),
+        (torch.randn(3, 6), False), (torch.randn(4, 6, dtype=torch.float64), False),
+    ):  # fmt: skip
+        call = made(other, before)
+        call()
+        assert call.plays == plays
+        for _ in range(CALLS):
+            assert torch.equal(call()["it"], (other * 2).exp())
+
+
+def test_a_tape_that_changes_more_than_it_was_given_is_its_own_only():
+    kept, before = torch.zeros(3), Tapes().of("it")
+    given = torch.ones(3)
+    call = Taped(lambda: {"it": kept.add_(given) * 2}, [given], before)
+    for n_calls in range(1, CALLS + 3):
+        assert torch.equal(call()["it"], torch.full((3,), 2.0 * n_calls))
+    assert call.plays
+    assert before.tape is None
+
+
 def test_a_program_is_freed_at_once():
     """Its tensors are large, and Python's collector of cycles does not know how large."""
-    made = FusedProgram(Workload(FUSABLE["mlp"], {}), TrainSpec.read({"optimizer": "adam", "batch_size": 50}), 0, "cpu")
+    made = program(Workload(FUSABLE["mlp"], {}))
     rates = np.full((1, 8, 1), 0.01)
     for epoch in (1, 2, 3):
         made.run_epoch(epoch, rates)
@@ -132,7 +203,7 @@ def test_a_tape_leaves_out_what_nobody_looks_at_and_what_is_only_moved():
     for _ in range(CALLS):
         tape()
     assert tape.plays
-    assert [call.name for call in tape._calls] == ["clone", "add", "clone"]
+    assert [call.name for call in tape._played.calls] == ["clone", "add", "clone"]
     one.mul_(2)
     assert torch.equal(tape()["it"], function()["it"])
 
@@ -156,10 +227,10 @@ def test_products_are_written_as_they_are_fastest():
     for _ in range(CALLS):
         tape()
     assert tape.plays
-    assert [call.name for call in tape._calls] == ["clone", "bmm", "bmm", "clone", "clone"]
-    forward, backward = (call for call in tape._calls if call.name == "bmm")
+    assert [call.name for call in tape._played.calls] == ["clone", "bmm", "bmm", "clone", "clone"]
+    forward, backward = (call for call in tape._played.calls if call.name == "bmm")
     assert forward.args[1].is_contiguous()
-    assert backward.fresh[0].shape == (5, 20, 12)
+    assert backward.kwargs["out"].shape == (5, 20, 12)
     for _ in range(3):
         given.normal_()
         assert equal(tape(), function())

@@ -13,11 +13,6 @@ from .recording import Call, storage_of
 
 EMPTY = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 """Operators that find memory and write nothing."""
-CONSTANT = (
-    *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones"),
-    *("full", "full_like", "new_full", "scalar_tensor", "arange", "linspace"),
-)
-"""Operators that give the same numbers every time."""
 ELEMENTWISE = (
     *("add", "sub", "mul", "div", "neg", "where", "clamp", "clamp_min", "exp", "log", "relu", "threshold_backward"),
     *("tanh", "tanh_backward", "sigmoid", "sigmoid_backward", "gelu", "silu"),
@@ -40,12 +35,11 @@ class Memory:
         self._home: dict[int, torch.UntypedStorage] = {}
         free: defaultdict[int, list[torch.UntypedStorage]] = defaultdict(list)
         dying: defaultdict[int, list[int]] = defaultdict(list)
-        written = _written_in_place(calls)
         for i, call in enumerate(calls):
             moved = None
             for tensor in call.fresh:
                 root, size = self._root(tensor), tensor.untyped_storage().nbytes()
-                if root in self._home or (call.name in CONSTANT and storage_of(tensor) not in written):
+                if root in self._home:
                     continue
                 moved = self._dying_here(i, call, tensor)
                 if moved is not None:
@@ -76,8 +70,7 @@ class Memory:
         """Whether a call does anything any more."""
         if call.changed:
             return True
-        constant = call.name in CONSTANT and all(self._root(tensor) not in self._home for tensor in call.fresh)
-        return not (constant or call.name in EMPTY or storage_of(call.fresh[0]) in self._same)
+        return not (call.name in EMPTY or storage_of(call.fresh[0]) in self._same)
 
     def _dying_here(self, i: int, call: Call, result: torch.Tensor) -> int | None:
         """A storage that call ``i`` reads last, number by number as it writes ``result``."""
@@ -92,7 +85,8 @@ class Memory:
 
     def _moved(self, call: Call) -> Call:
         kwargs = {name: self._moved_in(value) for name, value in call.kwargs.items()}
-        return replace(call, args=self._moved_in(call.args), kwargs=kwargs)
+        fresh, changed = self._moved_in(call.fresh), self._moved_in(call.changed)
+        return replace(call, args=self._moved_in(call.args), kwargs=kwargs, fresh=fresh, changed=changed)
 
     def _moved_in(self, nested: Any) -> Any:
         if isinstance(nested, torch.Tensor):

@@ -9,6 +9,12 @@ import torch
 
 from .recording import Call, storage_of
 
+CONSTANT = (
+    *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones"),
+    *("full", "full_like", "new_full", "scalar_tensor", "arange", "linspace"),
+)
+"""Operators that give the same numbers every time, whatever those are in what they are given."""
+
 
 def shortened(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Call]:
     """Calls that leave the same numbers in ``kept``, in everything that was there before, and in the generator.
@@ -17,7 +23,25 @@ def shortened(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Call]
         calls: as recorded, in order.
         kept: results.
     """
-    return _joined(_needed(calls, kept), kept)
+    return _joined(_needed(_varying(calls, kept), kept), kept)
+
+
+def _varying(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Call]:
+    """Without those that give the same numbers every time, which stay where they were recorded."""
+    changed = {storage_of(tensor) for call in calls for tensor in call.changed} | {
+        storage_of(tensor) for tensor in kept
+    }
+    same: set[int] = set()
+    found = []
+    for call in calls:
+        read = {storage_of(tensor) for tensor in call.read}
+        fresh = {storage_of(tensor) for tensor in call.fresh}
+        constant = call.name in CONSTANT or (read and read <= same)
+        if constant and fresh and not (call.changed or call.draws or fresh & changed):
+            same |= fresh
+        else:
+            found.append(call)
+    return found
 
 
 def _needed(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Call]:

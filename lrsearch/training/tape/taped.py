@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -11,8 +10,9 @@ import torch
 
 from .memory import Memory
 from .products import quickened
-from .recording import Call, Recording
+from .recording import Recording
 from .shortening import shortened
+from .tape import Experience, Played, Tape
 
 Results = Mapping[str, torch.Tensor]
 logger = logging.getLogger(__name__)
@@ -32,16 +32,26 @@ class Taped:
     Args:
         function: gives new tensors by name. It draws from torch's generator of the processor only; the tensors it
             reads and changes are the same objects at every call.
+        given: those of them that another function like this one has others for.
+        before: what is known of those like it.
+        proven: whether their tape gave the very bits of this function already.
     """
 
-    def __init__(self, function: Callable[[], Results]) -> None:
+    def __init__(
+        self,
+        function: Callable[[], Results],
+        given: Sequence[torch.Tensor] = (),
+        before: Experience | None = None,
+        *,
+        proven: bool = False,
+    ) -> None:
         self._function = function
-        self._next: Callable[[Taped], Results] = Taped._ordinary  # unbound: what has no cycle is freed at once
-        self._n_ordinary, self._fastest = 0, math.inf
-        self._quick = True
-        self._calls: Sequence[Call] = ()
-        self._results: Results = {}
-        self._changed: Sequence[torch.Tensor] = ()
+        self._given = given
+        self._known = before or Experience()
+        self._played = None if self._known.tape is None else self._known.tape.on(given)
+        self._borrowed, self._quick = self._played is not None, True
+        start = Taped._ordinary if self._played is None else Taped._replayed if proven else Taped._compared
+        self._next: Callable[[Taped], Results] = start  # unbound: what has no cycle is freed at once
 
     def __call__(self) -> Results:
         """What ``function`` gives, in tensors that the next call may write again."""
@@ -50,7 +60,7 @@ class Taped:
     @property
     def plays(self) -> bool:
         """Whether the next call is the tape's."""
-        return self._next is Taped._played
+        return self._next is Taped._replayed
 
     def _called(self) -> Results:
         return self._function()
@@ -58,10 +68,11 @@ class Taped:
     def _ordinary(self) -> Results:
         began = time.perf_counter()
         results = self._function()
-        self._fastest = min(self._fastest, time.perf_counter() - began)
-        self._n_ordinary += 1
-        if self._n_ordinary == ORDINARY:
-            self._next = Taped._recorded if self._fastest < LONGEST_SECONDS else Taped._called
+        known = self._known
+        known.fastest = min(known.fastest, time.perf_counter() - began)
+        known.n_calls += 1
+        if known.n_calls >= ORDINARY:
+            self._next = Taped._recorded if known.fastest < LONGEST_SECONDS else Taped._called
         return results
 
     def _recorded(self) -> Results:
@@ -74,33 +85,37 @@ class Taped:
         kept = list(results.values())
         calls = shortened(recording.calls, kept)
         memory = Memory(quickened(calls, kept) if self._quick else calls, kept)
-        self._calls = memory.calls
-        self._results = {name: memory.moved(tensor) for name, tensor in results.items()}
-        self._changed = recording.changed
+        homes = {name: memory.moved(tensor) for name, tensor in results.items()}
+        self._played, self._borrowed = Played(memory.calls, homes, recording.changed), False
         self._next = Taped._compared
         return results
 
     def _compared(self) -> Results:
         """Call the function and the tape from the same start."""
-        drawn, before = torch.get_rng_state(), _copies(self._changed)
-        taped = [*_copies(self._played().values()), *_copies(self._changed)]
+        assert self._played is not None
+        changed = self._played.changed
+        drawn, before = torch.get_rng_state(), _copies(changed)
+        taped = [*_copies(self._played.play().values()), *_copies(changed)]
         torch.set_rng_state(drawn)
         with torch.no_grad():
-            for tensor, copy in zip(self._changed, before, strict=True):
+            for tensor, copy in zip(changed, before, strict=True):
                 tensor.copy_(copy)
         results = self._function()
-        same = all(map(same_bits, taped, [*results.values(), *self._changed]))
-        if not (same or self._quick):
+        if all(map(same_bits, taped, [*results.values(), *changed])):
+            self._next = Taped._replayed
+            self._known.tape = self._known.tape if self._borrowed else Tape.of(self._played, self._given)
+        elif self._borrowed:
+            self._next = Taped._recorded
+        elif self._quick:
+            self._next, self._quick = Taped._recorded, False
+        else:
             logger.info("not taped: it depends on more than its tensors")
-        self._next = Taped._played if same else Taped._recorded if self._quick else Taped._called
-        self._quick = self._quick and same
+            self._next = Taped._called
         return results
 
-    @torch.no_grad()
-    def _played(self) -> Results:
-        for call in self._calls:
-            call.run(*call.args, **call.kwargs)
-        return self._results
+    def _replayed(self) -> Results:
+        assert self._played is not None
+        return self._played.play()
 
 
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:

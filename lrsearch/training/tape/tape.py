@@ -1,0 +1,165 @@
+"""What was recorded, for any tensors like those that it was recorded with."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+
+from .recording import Call, storage_of, tensors_in
+
+MOST_BYTES = 2**27
+"""What kept tapes may hold together."""
+
+
+class Place(NamedTuple):
+    """A view of one of the tensors that a function is given."""
+
+    number: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+
+    def of(self, given: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The view of those given now."""
+        return given[self.number].as_strided(self.size, self.stride, self.offset)
+
+
+class Layout(NamedTuple):
+    """How a given tensor lies in its memory."""
+
+    dtype: torch.dtype
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+
+    @classmethod
+    def of(cls, tensor: torch.Tensor) -> Layout:
+        """A tensor's."""
+        return cls(tensor.dtype, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """A tape on the tensors it is played on.
+
+    Attributes:
+        calls: in order.
+        results: what they leave, by name.
+        changed: the tensors that were there before and are written.
+    """
+
+    calls: Sequence[Call]
+    results: Mapping[str, torch.Tensor]
+    changed: Sequence[torch.Tensor]
+
+    @torch.no_grad()
+    def play(self) -> Mapping[str, torch.Tensor]:
+        """The results, in tensors that the next playing writes again."""
+        for call in self.calls:
+            call.run(*call.args, **call.kwargs)
+        return self.results
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tape:
+    """A recording without the tensors that its function was given.
+
+    Attributes:
+        played: with a ``Place`` wherever it had a view of one of those.
+        layouts: theirs.
+        n_bytes: of the memory that it works in.
+    """
+
+    played: Any
+    layouts: tuple[Layout, ...]
+    n_bytes: int
+
+    @classmethod
+    def of(cls, played: Played, given: Sequence[torch.Tensor]) -> Tape | None:
+        """The tape of what was recorded; None where it changes what it was not given, or sees it as another type."""
+        numbers = {storage_of(tensor): number for number, tensor in reversed(list(enumerate(given)))}
+        if any(storage_of(tensor) not in numbers for tensor in played.changed):
+            return None
+        held = _touched(played)
+        own = [tensor for tensor in held if storage_of(tensor) in numbers]
+        if any(tensor.dtype != given[numbers[storage_of(tensor)]].dtype for tensor in own):
+            return None
+
+        def place(tensor: torch.Tensor) -> Place | torch.Tensor:
+            number = numbers.get(storage_of(tensor))
+            if number is None:
+                return tensor
+            return Place(number, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
+
+        written = [tensor for call in played.calls for tensor in call.fresh]
+        homes = {storage_of(tensor): tensor.untyped_storage().nbytes() for tensor in written}
+        return cls(_mapped(played, torch.Tensor, place), tuple(map(Layout.of, given)), sum(homes.values()))
+
+    def on(self, given: Sequence[torch.Tensor]) -> Played | None:
+        """The tape on other tensors; None where they lie in their memory in another way."""
+        if tuple(map(Layout.of, given)) != self.layouts:
+            return None
+        found: Played = _mapped(self.played, Place, lambda place: place.of(given))
+        return found
+
+
+@dataclass(slots=True, eq=False)
+class Experience:
+    """What is known of functions that do the same.
+
+    Attributes:
+        n_calls: how often they were called, as long as they were not taped.
+        fastest: seconds of the fastest of those.
+        tape: what was recorded of one, and played the same.
+    """
+
+    n_calls: int = 0
+    fastest: float = math.inf
+    tape: Tape | None = None
+
+
+class Tapes:
+    """What is known of calls, for whoever makes the like; tapes used longest ago are forgotten beyond ``MOST_BYTES``.
+
+    A tape's memory is shared by all that play it, one at a time.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Hashable, Experience] = OrderedDict()
+
+    def of(self, key: Hashable) -> Experience:
+        """What is known of the calls of one kind."""
+        found = self._known.setdefault(key, Experience())
+        self._known.move_to_end(key)
+        room = MOST_BYTES
+        for known in reversed(self._known.values()):
+            room -= 0 if known.tape is None else known.tape.n_bytes
+            if room < 0:
+                known.tape = None
+        return found
+
+
+def _touched(played: Played) -> list[torch.Tensor]:
+    return [*(tensor for call in played.calls for tensor in call.touched), *tensors_in(list(played.results.values()))]
+
+
+def _mapped(played: Any, kind: type, move: Callable[[Any], Any]) -> Any:
+    """``played`` with everything in it of one kind replaced."""
+
+    def moved(nested: Any) -> Any:
+        if isinstance(nested, kind):
+            return move(nested)
+        return type(nested)(map(moved, nested)) if type(nested) in (list, tuple) else nested
+
+    def named(items: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: moved(item) for name, item in items.items()}
+
+    calls = [
+        replace(call, args=moved(call.args), kwargs=named(call.kwargs), fresh=(), changed=()) for call in played.calls
+    ]
+    return Played(calls, named(played.results), [moved(tensor) for tensor in played.changed])
