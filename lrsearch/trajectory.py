@@ -10,9 +10,10 @@ Two trials with equal keys at epoch e have trained the same thing so far, whatev
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from .schedules import FloatArray, History, Schedule, controls, trimmed
 
 MANTISSA_BITS = 44
 """Controls keep this many bits of mantissa, so that two machines' last-bit differences do not part equal schedules."""
+KEY_BYTES = 16
+MOST_EPOCHS = 1000
+"""The keys of longer schedules would take too much memory."""
 BLOCK = 65_536
 """About how many updates' rates are computed at once."""
 
@@ -50,15 +54,11 @@ def n_intervals(schedule: Schedule, updates_per_epoch: int | None) -> int:
 def first_key(recipe: Mapping[str, Any], seed: int) -> str:
     """``plan_key(0)``: the hash of a recipe as written and its training seed."""
     text = json.dumps([recipe, seed], sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(text.encode(), digest_size=KEY_BYTES).hexdigest()
 
 
 def _written(controls: FloatArray) -> bytes:
     return b"(%d, %d)%b" % (*controls.shape, controls.astype("<f8", copy=False).tobytes())
-
-
-def _link(before: bytes, written: bytes) -> bytes:
-    return hashlib.blake2b(before + written, digest_size=16).digest()
 
 
 class Plan:
@@ -121,12 +121,18 @@ class Plan:
 
     def chain(self, before: str, first: int, end: int, history: History = ()) -> list[str]:
         """The keys after intervals ``first``, ..., ``end - 1``, the first of which begins at the key ``before``."""
-        digest, digests = bytes.fromhex(before), []
+        return [key.hex() for key in self._links(before, first, end, history)]
+
+    def _links(self, before: str, first: int, end: int, history: History = ()) -> Iterator[bytes]:
+        key = bytes.fromhex(before)
         simple = not (self.schedule.METRIC_DRIVEN or self.schedule.wider)
         for written in self._simple(first, end) if simple else self._any(first, end, history):
-            digest = _link(digest, written)
-            digests.append(digest.hex())
-        return digests
+            key = blake2b(key + written, digest_size=KEY_BYTES).digest()
+            yield key
+
+    def known(self, start: str) -> bytes:
+        """As ``keys`` from ``start`` on, without it and one after the other, ``KEY_BYTES`` each."""
+        return b"".join(self._links(start, 1, self.foreseen() + 1))
 
     def _any(self, first: int, end: int, history: History) -> Iterator[bytes]:
         for epoch in range(first, end):
@@ -135,12 +141,26 @@ class Plan:
     def _simple(self, first: int, end: int) -> Iterator[bytes]:
         """The same where there is one column only and nothing to measure: cut from a block's bytes, as many want it."""
         size = self._interval * 8
+        head = b"(%d, 1)" % self._interval
         for number in range((first - 1) // self._at_once, (end - 2) // self._at_once + 1):
             written = self._rows(number).astype("<f8", copy=False).tobytes()
             start = number * self._at_once + 1
-            for epoch in range(max(first, start), min(end, start + self._at_once)):
-                piece = written[(epoch - start) * size : (epoch - start + 1) * size]
-                yield b"(%d, 1)%b" % (len(piece) // 8, piece)
+            for cut in range(
+                (max(first, start) - start) * size, (min(end, start + self._at_once) - start) * size, size
+            ):
+                piece = written[cut : cut + size]
+                yield (head if len(piece) == size else b"(%d, 1)" % (len(piece) // 8)) + piece
+
+
+def known_keys(start: str, schedule: Schedule, updates_per_epoch: int | None) -> bytes:
+    """As ``Plan.known``, remembered unless there are very many: a trial's are wanted whenever it is heard of."""
+    few = n_intervals(schedule, updates_per_epoch) <= MOST_EPOCHS
+    return (_remembered if few else _remembered.__wrapped__)(start, schedule, updates_per_epoch)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(start: str, schedule: Schedule, updates_per_epoch: int | None) -> bytes:
+    return Plan(schedule, updates_per_epoch).known(start)
 
 
 def plan_key(recipe: Mapping[str, Any], seed: int, schedule: Schedule, updates_per_epoch: int | None) -> str | None:

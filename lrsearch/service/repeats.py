@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import cache
 
-from ..schedules import Schedule
 from ..store import Added, Transaction
 from ..study import Study
-from ..trajectory import Plan, first_key
+from ..trajectory import KEY_BYTES, MOST_EPOCHS, first_key, known_keys, n_intervals
 from .news import News
-
-MOST_EPOCHS = 1000
-"""Longer schedules are not looked at: their keys would take too much memory."""
-KEY_BYTES = 16
 
 
 def trained_again(tx: Transaction, study: Study, taken: Sequence[News], stored: Sequence[Added]) -> list[int]:
@@ -40,8 +35,10 @@ def _trained_keys(study: Study, start_of: Callable[[int], str], news: News, adde
     trial = news.trial
     if study.spec.external or trial.purpose != "trial" or trial.plan_key is None:
         return []
+    if n_intervals(trial.schedule, study.updates_per_epoch) > MOST_EPOCHS:
+        return []
     by_seed = {
-        seed: _keys(start_of(seed), trial.schedule, study.updates_per_epoch)
+        seed: known_keys(start_of(seed), trial.schedule, study.updates_per_epoch)
         for seed in {point.seed for point in added.fresh if not point.shared}
         if seed is not None
     }
@@ -50,11 +47,4 @@ def _trained_keys(study: Study, start_of: Callable[[int], str], news: News, adde
         if not point.shared and point.seed is not None and point.epoch is not None:
             start = (point.epoch - 1) * KEY_BYTES
             found.append(by_seed[point.seed][start : start + KEY_BYTES])
-    return [key for key in found if key]
-
-
-@lru_cache(maxsize=1024)
-def _keys(start: str, schedule: Schedule, updates_per_epoch: int | None) -> bytes:
-    """The keys of every epoch, one after the other; empty where there are too many."""
-    plan = Plan(schedule, updates_per_epoch)
-    return bytes.fromhex("".join(plan.keys(start)[1:])) if plan.n_epochs <= MOST_EPOCHS else b""
+    return found

@@ -9,7 +9,7 @@ from ..resolve import asks_for_range, resolve, updates_per_epoch, with_range
 from ..space import Space
 from ..store import Transaction
 from ..study import ENDED, Page, Range, Study, StudyPatch, StudySpec, Trial
-from ..trajectory import Plan, first_key
+from ..trajectory import KEY_BYTES, first_key, known_keys, n_intervals
 from .ground import Ground, differing
 from .naming import numbered
 from .standing import Standing
@@ -238,7 +238,7 @@ def new_trial(study: Study, number: int, params: Any, schedule: Any, **fields: A
     known = spec.updates is not None or study.updates_per_epoch is not None
     short = known and schedule.clock(study.updates_per_epoch).horizon <= MAX_KEYED
     if short:
-        plan = Plan(schedule, study.updates_per_epoch)
-        keys = plan.keys(first_key(spec.recipe(), spec.seeds()[0]))
-        fields |= {"root": keys[1], "plan_key": keys[-1] if len(keys) > plan.n_epochs else None}
+        keys = known_keys(first_key(spec.recipe(), spec.seeds()[0]), schedule, study.updates_per_epoch)
+        whole = len(keys) == n_intervals(schedule, study.updates_per_epoch) * KEY_BYTES
+        fields |= {"root": keys[:KEY_BYTES].hex(), "plan_key": keys[-KEY_BYTES:].hex() if whole else None}
     return Trial(number=number, params=params, schedule=schedule, **({"purpose": "trial"} | fields))
