@@ -106,7 +106,7 @@ def run(
     with opened(database) as service:
         known = load(tasks) if train is None else {}
         require_task(written, known)
-        introduce(service, known)
+        introduce(service, known, written.task)
         study, _ = service.create(written)
         return finish(service, study.name, train=train, tasks=known, on_event=on_event)
 
@@ -164,13 +164,17 @@ def load(tasks: TaskNames = ()) -> dict[str, type[Task]]:
     return known
 
 
-def introduce(service: Service, tasks: Mapping[str, type[Task]]) -> None:
-    """Tell the service what the tasks are, so that specs are completed and counted before anything is trained."""
+def introduce(service: Service, tasks: Mapping[str, type[Task]], needed: str) -> None:
+    """Tell the service what the tasks are, so that specs are completed and counted before anything is trained.
+
+    Raises:
+        InvalidInput: the ``needed`` one cannot be announced, as its data cannot be loaded: nobody would train it.
+    """
     from .leasing import worker_name
     from .tasks.registry import offers
 
     if tasks:
-        service.release(service.lease(LeaseRequest(worker=worker_name(), hold=0, tasks=offers(tasks))).lease)
+        service.release(service.lease(LeaseRequest(worker=worker_name(), hold=0, tasks=offers(tasks, needed))).lease)
 
 
 def finish(

@@ -64,7 +64,7 @@ def _here(spec: ComparisonSpec, tasks: list[str], database: str | None) -> Compa
     with interruptible(), opened(database) as service:
         known = load(tasks)
         require_task(spec.spec, known)
-        introduce(service, known)
+        introduce(service, known, spec.spec.task)
         comparison, _ = service.compare(spec)
         with beside(Display(comparison.name), lambda: comparison_words(service.comparison(comparison.name))):
             for study in comparison.studies:

@@ -37,7 +37,7 @@ def run(
     with interruptible(), opened(database) as service:
         known = load(tasks or ())
         require_task(spec, known)
-        introduce(service, known)
+        introduce(service, known, spec.task)
         study, _ = service.create(spec)
         complain([f"{study.name}: {cost_words(service.cost(study.spec))}"])
         try:

@@ -48,12 +48,12 @@ def copied(task: Task, model: Any) -> Any:
     """A copy of a module.
 
     Raises:
-        InvalidInput: torch cannot copy it.
+        InvalidInput: torch cannot copy it, or not its hooks.
     """
+    again = f"`model()` of task `{task.name}` returns weights that it returned before, and they cannot be copied"
+    if any(weight._backward_hooks for weight in model.parameters()):
+        raise InvalidInput(f"{again} with their hooks: make the module inside `model()`")
     try:
         return copy.deepcopy(model)
     except Exception as error:
-        raise InvalidInput(
-            f"`model()` of task `{task.name}` returns weights that it returned before, and they cannot be copied "
-            f"({error!s:.200}): make the module inside `model()`"
-        ) from error
+        raise InvalidInput(f"{again} ({error!s:.200}): make the module inside `model()`") from error

@@ -43,14 +43,21 @@ def load_tasks(extra: Sequence[str] = ()) -> Mapping[str, type[Task]]:
     return MappingProxyType(tasks)
 
 
-def offers(tasks: Mapping[str, type[Task]]) -> tuple[TaskOffer, ...]:
-    """What each task announces; one whose data cannot be loaded is left out with a warning."""
+def offers(tasks: Mapping[str, type[Task]], needed: str | None = None) -> tuple[TaskOffer, ...]:
+    """What each task announces; one whose data cannot be loaded is left out with a warning.
+
+    Raises:
+        InvalidInput: it is the ``needed`` one.
+    """
     announced = []
     for name, task in tasks.items():
         try:
             announced.append(task.offer())
         except Exception as error:
-            warnings.warn(f"task `{name}` is not offered: {type(error).__name__}: {error}", stacklevel=2)
+            why = f"{error}" if isinstance(error, InvalidInput) else f"{type(error).__name__}: {error}"
+            if name == needed:
+                raise InvalidInput(f"task `{name}` cannot be trained: {why}", field="task") from error
+            warnings.warn(f"task `{name}` is not offered: {why}", stacklevel=2)
     return tuple(announced)
 
 

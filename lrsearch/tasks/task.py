@@ -45,6 +45,13 @@ class Data:
 
     def __post_init__(self) -> None:
         for part, pair in self.parts().items():
+            given = pair if isinstance(pair, tuple | list) else ()
+            if len(given) != 2 or any(isinstance(side, tuple | Mapping) for side in given):
+                of = f" of {', '.join(type(side).__name__ for side in given)}" if 0 < len(given) <= 8 else ""
+                raise InvalidInput(
+                    f"`{part}` data must be a pair (inputs, targets), an array each, with a row an example "
+                    f"(got {type(pair).__name__}{of})"
+                )
             n_inputs, n_targets = (len(side) for side in pair)
             if n_inputs != n_targets or n_inputs < 1:
                 raise InvalidInput(
@@ -139,23 +146,24 @@ class Task(ABC):
         """Other measures of a batch: one value for each example (or several: their mean), or the mean as a scalar.
 
         ``"accuracy"`` is reported as ``train_accuracy``, ``val_accuracy`` and ``test_accuracy``. By default the share
-        of labels that have the highest score, where ``metrics`` names an accuracy: scores (n, classes, ...), targets
-        (n, ...).
+        of labels that have the highest score, where ``metrics`` names an accuracy: scores (n, classes, ...), as cross
+        entropy takes them, or (n, ..., classes), and targets (n, ...).
 
         Raises:
             InvalidInput: outputs and targets have no such shapes.
         """
         if "val_accuracy" not in self.metrics:
             return {}
-        scores, labels = getattr(outputs, "shape", ()), targets.shape
-        if len(scores) < 2 or (*scores[:1], *scores[2:]) != tuple(labels):
-            got = f"outputs {tuple(scores)}" if scores else f"outputs of type {type(outputs).__name__}"
+        scores, labels = tuple(getattr(outputs, "shape", ())), tuple(targets.shape)
+        axis = 1 if (*scores[:1], *scores[2:]) == labels else -1
+        if len(scores) < 2 or (axis == -1 and scores[:-1] != labels):
+            got = f"outputs {scores}" if scores else f"outputs of type {type(outputs).__name__}"
             raise InvalidInput(
                 f"`val_accuracy` needs class scores of shape (n, classes, ...) and labels of shape (n, ...): write "
                 f'`measure()` of task `{self.name}`, or give it metrics = {{"val_loss": "minimize"}} '
-                f"(got {got}, targets {tuple(labels)})"
+                f"(got {got}, targets {labels})"
             )
-        return {"accuracy": outputs.argmax(dim=1) == targets}
+        return {"accuracy": outputs.argmax(dim=axis) == targets}
 
     def depth_groups(self, model: torch.nn.Module) -> list[list[str]]:
         """Names of parameters by depth, from the input to the output: groups that may have rates of their own.
@@ -212,9 +220,25 @@ class Task(ABC):
         offer = cls.description()
         if cls.examples_option is not None or (cls.train_examples is not None and cls.has_test is not None):
             return offer
-        data = cls().data()
+        data = loaded(cls())
         counted = {"train_examples": len(data.train[0]), "has_test": data.test is not None}
         return offer.model_copy(update=counted)
+
+
+def loaded(task: Task) -> Data:
+    """A task's data.
+
+    Raises:
+        InvalidInput: it is no ``Data``.
+        Exception: whatever the task's own ``data()`` raises.
+    """
+    data: object = task.data()
+    if not isinstance(data, Data):
+        raise InvalidInput(
+            f"`data()` of task `{task.name}` must return lrsearch.Data(train=(inputs, targets), val=(inputs, targets)) "
+            f"(got {type(data).__name__})"
+        )
+    return data
 
 
 def as_array(values: Any) -> np.ndarray:

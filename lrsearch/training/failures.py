@@ -30,7 +30,8 @@ def user_errors(*passing: type[Exception]) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, (TrainingFailed, OutOfMemory, *passing)):
             raise
-        logger.warning("a trial failed", exc_info=True)
+        # what we refuse says all there is to say: a way through our own code helps nobody
+        logger.warning("a trial failed: %s", error, exc_info=not isinstance(error, LrsearchError))
         raise TrainingFailed(short_text(error)) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -52,6 +53,9 @@ class LanesModel:
         kinds = {p.dtype for p in trained.values()}
         if len(kinds) > 1 or not next(iter(kinds)).is_floating_point:
             raise InvalidInput(f"weights of many lanes need one floating-point type (got {sorted(map(str, kinds))})")
+        places = Counter(tensor.data_ptr() for tensor in (*named.values(), *model.buffers()))
+        if shared := [name for name, p in trained.items() if p.numel() and places[p.data_ptr()] > 1]:
+            raise InvalidInput(f"weight `{shared[0]}` lies in another's memory: tie weights by assigning the parameter")
         self.shapes = {name: tuple(p.shape) for name, p in trained.items()}
         self._sizes = [p.numel() for p in trained.values()]
         self._slots = {name: _slots(model, "_parameters", p) for name, p in trained.items()}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 from ..tasks.fingerprint import fingerprint
-from ..tasks.task import Data, Task
+from ..tasks.task import Data, Task, loaded
 
 Prepared = TypeVar("Prepared")
 
@@ -22,7 +22,7 @@ class Workload:
             Exception: whatever the task's own code raises.
         """
         self.task = kind(options)
-        self.data: Data = self.task.data()
+        self.data: Data = loaded(self.task)
         self.n_train = kind.train_examples if kind.train_examples is not None else self._counted(kind)
         self._prepared: dict[Hashable, Any] = {}
 

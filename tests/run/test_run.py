@@ -182,3 +182,15 @@ def test_a_task_of_your_own(tmp_path: Path) -> None:
 def test_a_task_that_nobody_here_trains_is_said_at_once() -> None:
     with pytest.raises(InvalidInput, match="did you mean `digits-cnn`"):
         lrsearch.run({"task": "digits-cnnn", "epochs": 1, "space": {"family": "cosine"}})
+
+
+def test_a_task_whose_data_cannot_be_loaded_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "absent.py").write_text(
+        "import lrsearch\n"
+        "class Absent(lrsearch.Task):\n"
+        "    name = 'absent'\n"
+        "    def model(self): ...\n"
+        "    def data(self): return open('nowhere.npz')\n"
+    )
+    with pytest.raises(InvalidInput, match=r"`absent` cannot be trained: FileNotFoundError.*nowhere\.npz"):
+        lrsearch.run({"task": "absent", "epochs": 2, "space": {}}, tasks=[f"{tmp_path}/absent.py:Absent"])

@@ -100,3 +100,9 @@ def test_data_must_match():
         lrsearch.Data(train=(X, Y), val=(X, Y[:2]))
     with pytest.raises(InvalidInput, match="at least one"):
         lrsearch.Data(train=(X[:0], Y[:0]), val=(X, Y))
+
+
+@pytest.mark.parametrize("pair", [X, (X,), (X, Y, Y), ((X, X), Y), ({"x": X}, Y), iter([X, Y])])
+def test_data_are_pairs_of_arrays(pair):
+    with pytest.raises(InvalidInput, match=r"`train` data must be a pair \(inputs, targets\)"):
+        lrsearch.Data(train=pair, val=(X, Y))

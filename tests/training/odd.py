@@ -115,6 +115,12 @@ def scaled():
     return net
 
 
+def tied_by_data():
+    net = Net(plain)
+    net.spare.weight.data = net.other.weight.data
+    return net
+
+
 KEPT = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.BatchNorm1d(8), nn.Linear(8, 4))
 """A model that a file makes once."""
 BODY = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.BatchNorm1d(8))
@@ -149,6 +155,12 @@ LAWFUL: Mapping[str, type[Task]] = {
             lambda self, x: x.transpose(1, 2)[:, :4] + plain(self, x)[:, :, None],
             data=lambda self: data(targets=lambda x, y: x[:, :, :4].argmax(2)),
         ),
+        task(
+            "tokens-by-class",
+            lambda self, x: x[:, :, :4] + plain(self, x)[:, None],
+            data=lambda self: data(targets=lambda x, y: x[:, :, :4].argmax(2)),
+            loss=lambda self, outputs, targets: functional.cross_entropy(outputs.flatten(0, 1), targets.flatten()),
+        ),
         task("number", plain, measure=lambda self, outputs, targets: {"accuracy": 0.5}),
         task("no-numbers", lambda: Net(plain, nothing=nn.Parameter(torch.empty(0, 3)))),
     )
@@ -163,6 +175,7 @@ ALONE: Mapping[str, tuple[type[Task], str]] = {
         (task("hooked", hooked), "hooks a tensor"),
         (task("masked", masked), r"`body\.weight` has a hook"),
         (task("scaled", scaled), "`spare` has a backward hook"),
+        (task("tied-by-data", tied_by_data), r"`spare\.weight` lies in another's memory"),
     )
 }
 """What trains lane by lane, and why."""
@@ -223,6 +236,9 @@ def noisy(self, x):
     return plain(self, x + torch.randn(x.shape, generator=self.source))
 
 
+HOOKED = masked()
+
+
 def as_bytes():
     found = data()
     parts = {part: ((pair[0] * 9).astype(np.uint8), pair[1]) for part, pair in found.parts().items()}
@@ -268,6 +284,8 @@ WRONG: Mapping[str, tuple[type[Task], str]] = {
             lambda name: task(name, lambda: KEPT, train_examples=101, data=lambda self: data(101)),
             "choose a `batch_size`",
         ),
+        "hooked-once": (lambda name: task(name, lambda: HOOKED), "cannot be copied with their hooks"),
+        "no-data": (of(data=lambda self: (data().train, data().val)), r"must return lrsearch\.Data.*got tuple"),
         "bytes": (of(data=lambda self: as_bytes()), r"torch\.uint8: convert them"),
     }.items()
 }

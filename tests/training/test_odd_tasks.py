@@ -93,8 +93,9 @@ def test_an_unused_weight_is_left_alone_where_nothing_decays():
     )
 
 
-def test_several_labels_an_example_are_measured_by_their_share():
-    made = TorchProgram(Workload(LAWFUL["labels-of-tokens"], {}), SPEC, 0, "cpu")
+@pytest.mark.parametrize("name", ["labels-of-tokens", "tokens-by-class"])
+def test_several_labels_an_example_are_measured_by_their_share(name):
+    made = TorchProgram(Workload(LAWFUL[name], {}), SPEC, 0, "cpu")
     assert 0 < made.run_epoch(1, RATES[None, :, None])[0].metrics["val_accuracy"] <= 1
 
 
