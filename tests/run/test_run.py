@@ -193,4 +193,4 @@ def test_a_task_whose_data_cannot_be_loaded_is_said_at_once(tmp_path: Path) -> N
         "    def data(self): return open('nowhere.npz')\n"
     )
     with pytest.raises(InvalidInput, match=r"`absent` cannot be trained: FileNotFoundError.*nowhere\.npz"):
-        lrsearch.run({"task": "absent", "epochs": 2, "space": {}}, tasks=[f"{tmp_path}/absent.py:Absent"])
+        lrsearch.run(SPEC | {"name": "absent", "task": "absent"}, tasks=[f"{tmp_path}/absent.py:Absent"])
