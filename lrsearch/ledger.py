@@ -146,7 +146,7 @@ class Ledger:
         reports: list[Report] = []
         room = MAX_BATCH_BYTES
         with self.changed:
-            for key in [key for key in self._held if key in self._points or key in self._results]:
+            for key in dict.fromkeys((*self._points, *self._results)):  # who waits longest comes first
                 points = self._points.get(key, [])
                 n_sent = 0
                 while n_sent < len(points) and room > 0:
