@@ -75,4 +75,5 @@ bench: $(STAMP)  ## measure the service and a whole search; results are appended
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(BIN)/python benchmarks/service_path.py
 	@$(BIN)/python benchmarks/service_load.py
+	@$(BIN)/python benchmarks/long_study.py
 	@$(BIN)/python benchmarks/search_cost.py
