@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -45,11 +46,14 @@ MEMORY_SHARE = 0.5
 """Of the free memory, what programs may be planned to use."""
 PROBED = ((2, 1), (5, 4))
 """Numbers of lanes, and the place among them, whose bits are compared with those of a lane among many."""
+UPDATES = 3
+"""After so many their bits are compared: the optimiser has gone on from its own moments twice."""
 RATE = 1e-3
 TOLERANCE = 1e-2
 """Relative: how far loss and validation loss of the same few updates may lie apart in the two kinds of program."""
 
 
+Found = TypeVar("Found")
 Making = Callable[[], Program]
 Train = Callable[[FloatArray], None]
 
@@ -92,27 +96,33 @@ def measured(alone: Callable[[], TorchProgram], companies: Mapping[str, Making],
     """
     lone = alone()
     seconds = _update_seconds(lone.train_only, lone, where)
-    notes, best, share = [], Measured(_update_seconds(lone.train_plainly, lone, where)), 1.0
+    plain, notes = Measured(_update_seconds(lone.train_plainly, lone, where)), []
     if where.type == "cpu":  # some kernels of GPUs give other bits each time
         check_repeats(alone, lone)
     if (why := lone.why_alone()) is not None:
-        return replace(best, note=why)
+        return replace(plain, note=why)
+    faster, share = [], 1.0
     for kind, company in companies.items():
-        found = _in_company(alone, company, seconds * share, where)
+        found = _tried(partial(_lanes, company, seconds * share, where))
         if isinstance(found, str):
             notes.append(found)
+        elif found[0] == 1:
+            notes.append(f"in company a lane's update takes {found[1]:.2f} times as long as alone")
         else:
-            best, share = replace(best, lanes=found[0], kind=kind), share * found[1]
-    return best if best.lanes > 1 else replace(best, note=notes[0])
+            faster.append((kind, found[0]))
+            share *= found[1]
+    for kind, lanes in reversed(faster):
+        why = _tried(partial(_difference, alone, companies[kind]))
+        if why is None:
+            return replace(plain, lanes=lanes, kind=kind)
+        notes.append(why)
+    return replace(plain, note=notes[0])
 
 
-def _in_company(alone: Making, company: Making, seconds: float, where: torch.device) -> tuple[int, float] | str:
-    """How many lanes are the fastest, and a lane's share of ``seconds`` then; or why lanes must not share a program."""
+def _tried(attempt: Callable[[], Found]) -> Found | str:
+    """What an attempt at training in company finds, or why that cannot be."""
     try:
-        lanes, share = _lanes(company, seconds, where)
-        if lanes == 1:
-            return f"in company a lane's update takes {share:.2f} times as long as alone"
-        return _difference(alone, company) or (lanes, share)
+        return attempt()
     except OutOfMemory:
         return "many lanes do not fit the memory"
     except Exception as error:
@@ -203,27 +213,27 @@ def _free_bytes(where: torch.device) -> int:
 
 def _difference(alone: Making, company: Making) -> str | None:
     """Why a lane must not be trained in company: other numbers than alone, or other bits among others."""
-    rates = np.full(4, RATE)
+    rates = np.full(UPDATES, RATE)
     many = company()
     n_many = LANE_COUNTS[0]
     many.fork([0] * n_many)
     place = n_many // 3
     crowd = np.outer(np.linspace(0.5, 2, n_many), rates)
     crowd[place] = rates
-    record = many.run_epoch(1, crowd[:, :, None])[place]
-    expected = alone().run_epoch(1, rates[None, :, None])[0]
-    for name in ("train_loss", "val_loss"):
-        ours, theirs = record.metrics[name], expected.metrics[name]
-        both = math.isnan(ours) and math.isnan(theirs)
-        if not (both or math.isclose(ours, theirs, rel_tol=TOLERANCE, abs_tol=1e-6)):
-            return f"in company its {name} differs ({ours:.6g}, alone {theirs:.6g})"
+    _timed(many).train_only(crowd)
     reference = many.save(place)
+    expected = alone().run_epoch(1, rates[None, :, None])[0]
     for n_lanes, at in PROBED:
         few = company()
         few.fork([0] * n_lanes)
         controls = np.outer(np.linspace(2, 0.5, n_lanes), rates)
         controls[at] = rates
-        _timed(few).train_only(controls)
+        record = few.run_epoch(1, controls[:, :, None])[at]
+        for name in ("train_loss", "val_loss"):
+            ours, theirs = record.metrics[name], expected.metrics[name]
+            both = math.isnan(ours) and math.isnan(theirs)
+            if not (both or math.isclose(ours, theirs, rel_tol=TOLERANCE, abs_tol=1e-6)):
+                return f"in company its {name} differs ({ours:.6g}, alone {theirs:.6g})"
         state = few.save(at)
         # a position holds the first loss, which only an interval records
         weights = [name for name in reference if name != POSITION]
