@@ -71,7 +71,7 @@ class FusedProgram:
         self._model = LanesModel(model)
         self._model.select(self._rows([0]))
         tapes = workload.prepared(("tapes", type(self), train.precision, self._setting.device), Tapes)
-        self._passes = Passes(self._model, workload.task, data.train, tapes)
+        self._passes = Passes(self._model, workload.task, data.train, tapes, seed)
         self._optimizer = self._new_optimizer()
         self._update = 0
         self._first_losses = np.full(1, np.nan)

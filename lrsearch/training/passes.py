@@ -28,11 +28,13 @@ class Passes:
         task: whose losses and measures.
         train: the training examples, on the device.
         tapes: those of the task's other lanes.
+        seed: what the model was drawn from. Lanes of another seed have tapes of their own: a model may hold what it
+            drew where no tape sees it, and a look at one batch may not show the difference.
     """
 
-    def __init__(self, model: LanesModel, task: Task, train: Tensors, tapes: Tapes) -> None:
+    def __init__(self, model: LanesModel, task: Task, train: Tensors, tapes: Tapes, seed: int) -> None:
         self._model, self._task, self._train = model, task, train
-        self._tapes = tapes
+        self._tapes, self._seed = tapes, seed
         self._taped: dict[Hashable, Taped] = {}
         self._proven: set[Hashable] = set()
         self._batches: dict[int, Tensors] = {}
@@ -94,7 +96,7 @@ class Passes:
         model = self._model
         if model.weights.device.type != "cpu":
             return function()
-        key = (kind, len(model.weights))
+        key = (self._seed, kind, len(model.weights))
         taped = self._taped.get(kind)
         if taped is None:
             given = (model.weights, *model.buffers.values(), *model.fixed.values(), *batch)

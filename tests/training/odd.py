@@ -87,6 +87,10 @@ def by_numbers(see):
     return steps
 
 
+def rarely(self, x):
+    return plain(self, torch.where(x[:, :1, :1] > 0.9, self.drawn.to(x), x))
+
+
 def routed(self, x):
     hidden = self.hidden(x)
     return self.head(self.spare(hidden) if x[0, 0, 0] > 0 else self.other(hidden))
@@ -162,6 +166,7 @@ LAWFUL: Mapping[str, type[Task]] = {
             loss=lambda self, outputs, targets: functional.cross_entropy(outputs.flatten(0, 1), targets.flatten()),
         ),
         task("number", plain, measure=lambda self, outputs, targets: {"accuracy": 0.5}),
+        task("rare", lambda: Net(rarely, drawn=torch.randn(8))),
         task("no-numbers", lambda: Net(plain, nothing=nn.Parameter(torch.empty(0, 3)))),
     )
 }

@@ -119,3 +119,22 @@ def test_the_callers_generators_are_as_before():
         after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
         assert before[:2] == after[:2]
         assert torch.equal(before[2], after[2])
+
+
+def test_what_a_seed_drew_is_on_no_other_seeds_tape(same, monkeypatch):
+    """A constant that few examples meet: one call beside the other would not show it."""
+    monkeypatch.setattr(taped, "LONGEST_SECONDS", np.inf)
+    spec = TrainSpec.read({"optimizer": "adam", "batch_size": 15})
+    rates = np.full((1, 10, 1), 0.01)
+
+    def trained(workload, seed):
+        made = FusedProgram(workload, spec, seed, "cpu")
+        records = [made.run_epoch(epoch, rates)[0] for epoch in (1, 2)]
+        return records, made.save(0)
+
+    workload = Workload(LAWFUL["rare"], {})
+    for seed in (0, 1):
+        records, state = trained(workload, seed)
+        expected, alone = trained(Workload(LAWFUL["rare"], {}), seed)
+        assert all(map(same, records, expected))
+        assert same(state, alone)
