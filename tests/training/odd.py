@@ -289,6 +289,10 @@ WRONG: Mapping[str, tuple[type[Task], str]] = {
             lambda name: task(name, lambda: KEPT, train_examples=101, data=lambda self: data(101)),
             "choose a `batch_size`",
         ),
+        "broken": (
+            of(loss=lambda self, o, t: functional.cross_entropy(o[:, :2], t)),
+            r"IndexError: Target . is out of bounds\. \(odd\.py, line",
+        ),
         "hooked-once": (lambda name: task(name, lambda: HOOKED), "cannot be copied with their hooks"),
         "no-data": (of(data=lambda self: (data().train, data().val)), r"must return lrsearch\.Data.*got tuple"),
         "bytes": (of(data=lambda self: as_bytes()), r"torch\.uint8: convert them"),
