@@ -8,12 +8,14 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 from ..errors import InvalidInput
 from ..study import TaskOffer
 from .catalog import BUILT_IN
+from .initial import seeded
 from .source import DIGEST, digest_of
 from .task import Task
 
@@ -112,7 +114,10 @@ def _add(tasks: dict[str, type[Task]], task: type[Task]) -> None:
 
 
 def _executed(path: Path) -> ModuleType:
-    """The module of a file, executed afresh from exactly the text that its digest is taken of."""
+    """The module of a file, executed afresh from exactly the text that its digest is taken of.
+
+    What it draws as it is executed (a model that it makes once) is the same in every process.
+    """
     source = path.read_bytes()
     folder = str(path.resolve().parent)
     if folder not in sys.path:
@@ -122,8 +127,10 @@ def _executed(path: Path) -> ModuleType:
     setattr(module, DIGEST, digest_of(source))
     before = sys.modules.get(module.__name__)
     sys.modules[module.__name__] = module
+    torch_too = b"torch" in source and find_spec("torch") is not None
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102  the user's own file, named by them
+        with seeded(0, torch_too=torch_too):
+            exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102  the user's own file, named by them
     except BaseException:
         sys.modules.pop(module.__name__)
         if before is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import textwrap
 
@@ -104,3 +105,20 @@ def test_a_task_without_its_data_is_not_offered(written):
     with pytest.warns(UserWarning, match="FileNotFoundError"):
         announced = offers({"mine": bad, "least-squares": BUILT_IN["least-squares"]})
     assert [offer.name for offer in announced] == ["least-squares"]
+
+
+def test_what_a_file_draws_as_it_is_loaded_is_the_same_in_every_process(tmp_path):
+    file = tmp_path / "once.py"
+    file.write_text(
+        "import random, numpy, torch, lrsearch\n"
+        "class Once(lrsearch.Task):\n"
+        "    name = 'once'\n"
+        "    drawn = random.random(), numpy.random.rand(), torch.rand(3).tolist()\n"
+        "    def model(self): ...\n"
+        "    def data(self): ...\n"
+    )
+    before = random.getstate()
+    first = load_task(f"{file}:Once").drawn
+    random.random()
+    assert load_task(f"{file}:Once").drawn == first
+    random.setstate(before)
