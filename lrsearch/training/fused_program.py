@@ -65,7 +65,7 @@ class FusedProgram:
         model = placed_model(workload.task, train, seed, self._setting.device)
         self._layouts = layouts(workload.task, model, train.groups)
         self._operators = workload.prepared(("operators", data), lambda: operators(workload.task, train, data))
-        if HOOK in self._operators:
+        if HOOK in self._operators.names:
             raise InvalidInput("its forward pass hooks a tensor: the hook would see the gradients of all lanes")
         self._layers = layers_of(model)
         self._model = LanesModel(model)
@@ -79,7 +79,8 @@ class FusedProgram:
         self.n_lanes = 1
 
     def _rows(self, index: Sequence[int]) -> torch.Tensor:
-        return torch.tensor(rows_of(index, self._operators), device=self._setting.device)
+        rows = rows_of(index, self._operators, self._setting.order.batch_size)
+        return torch.tensor(rows, device=self._setting.device)
 
     def _new_optimizer(self) -> StackedOptimizer[Any]:
         assert self._train.optimizer is not None

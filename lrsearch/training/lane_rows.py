@@ -9,11 +9,12 @@ ReLU, softmax and what else is listed here give the same bits in either, so that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from ..study import TrainSpec
 from ..tasks.initial import seeded
@@ -25,6 +26,8 @@ FEWEST_ROWS = 2
 """One lane alone is trained beside a copy of itself: kernels for one differ in bits from kernels for many."""
 BLOCK = 32
 """Rows of a block: two of the widest vectors of 32-bit numbers."""
+CHEAP, CHEAP_FLOPS = 8, 2_000_000
+"""So many rows more are nothing where an update of one has so few operations: calling an operator takes longer."""
 SHAPES = (
     "view _unsafe_view reshape t transpose permute expand unsqueeze squeeze slice select cat split detach alias clone"
 )
@@ -63,29 +66,48 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch types it not
         self.seen: set[str] = set()
+        self.flops = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.seen.add(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in flop_registry:
+            self.flops += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
+        return result
 
 
-def operators(task: Task, train: TrainSpec, data: Placed) -> frozenset[str]:
-    """The operators of one update's forward and backward pass, by torch's names for them."""
+class Operators(NamedTuple):
+    """What an update's forward and backward pass does.
+
+    Attributes:
+        names: of its operators, torch's.
+        flops: of its products, as torch counts them, for one example.
+    """
+
+    names: frozenset[str]
+    flops: int
+
+
+def operators(task: Task, train: TrainSpec, data: Placed) -> Operators:
+    """What one update of one lane does, as a look at two examples tells."""
     device = data.train[0].device
     model = placed_model(task, train, 0, device)
     model.train()
     inputs, targets = (side[:2].clone() for side in data.train)
     with seeded(0, torch_too=True), _Hooks() as hooks, _Recorder() as recorder:
         task.loss(model(inputs), targets).backward()  # type: ignore[no-untyped-call]  # torch types it not
-    return frozenset(recorder.seen | {HOOK} if hooks.seen else recorder.seen)
+    names = frozenset(recorder.seen | {HOOK} if hooks.seen else recorder.seen)
+    return Operators(names, recorder.flops // max(1, len(inputs)))
 
 
-def rows_of(index: Sequence[int], seen: frozenset[str]) -> list[int]:
+def rows_of(index: Sequence[int], seen: Operators, batch_size: int) -> list[int]:
     """``index`` with its last entry repeated to as many rows as operators ``seen`` need.
 
-    Where they need no block, four numbers of rows an octave are enough: what is recorded for a number of rows is used
-    again, and recording costs more than a few rows too many.
+    Where they need no block, four numbers of rows an octave are enough, and no others than multiples of 8 where a row
+    costs next to nothing: what is recorded for a number of rows is used again, and recording costs more than a few
+    rows too many.
     """
-    block = 2 ** max(0, len(index).bit_length() - 3) if seen <= ANYWHERE else BLOCK
+    fewest = CHEAP if seen.flops * batch_size <= CHEAP_FLOPS else 1
+    block = max(fewest, 2 ** max(0, len(index).bit_length() - 3)) if seen.names <= ANYWHERE else BLOCK
     n_rows = max(FEWEST_ROWS, -(-len(index) // block) * block)
     return [*index, *[index[-1]] * (n_rows - len(index))]
