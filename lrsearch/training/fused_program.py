@@ -35,6 +35,8 @@ from .torch_lane import POSITION, as_copy, placed_model
 from .wide import Layout, group_rates, layouts, momenta
 from .workload import Workload
 
+LASTING = 8
+"""Epochs after a fork from which on lanes are given no more rows than they need."""
 CLIP_EPS = 1e-6
 """As in ``torch.nn.utils.clip_grad_norm_``."""
 
@@ -68,6 +70,7 @@ class FusedProgram:
         if HOOK in self._operators.names:
             raise InvalidInput("its forward pass hooks a tensor: the hook would see the gradients of all lanes")
         self._layers = layers_of(model)
+        self._n_epochs = 0
         self._model = LanesModel(model)
         self._model.select(self._rows([0]))
         tapes = workload.prepared(("tapes", type(self), train.precision, self._setting.device), Tapes)
@@ -79,7 +82,8 @@ class FusedProgram:
         self.n_lanes = 1
 
     def _rows(self, index: Sequence[int]) -> torch.Tensor:
-        rows = rows_of(index, self._operators, self._setting.order.batch_size)
+        lasting = self._n_epochs == LASTING
+        rows = rows_of(index, self._operators, self._setting.order.batch_size, lasting=lasting)
         return torch.tensor(rows, device=self._setting.device)
 
     def _new_optimizer(self) -> StackedOptimizer[Any]:
@@ -96,6 +100,9 @@ class FusedProgram:
         """
         began = time.perf_counter()
         rates = controls[:, :, 0]
+        if self._n_epochs == LASTING:
+            self._select(range(self.n_lanes))
+        self._n_epochs += 1
         with self._vectorised() as reseed, self._undone():
             interval = self._trained(controls, reseed, Probe(self._layers, self._update, rates.shape[1]))
             means = self._passes.evaluated("val", self._setting.data.val, self.n_lanes)
@@ -116,6 +123,13 @@ class FusedProgram:
         Raises:
             OutOfMemory: no lane has changed.
         """
+        self._n_epochs = 0
+        self._select(index)
+        self._first_losses = self._first_losses[list(index)]
+        self.n_lanes = len(index)
+
+    def _select(self, index: Sequence[int]) -> None:
+        """Fill the rows with copies of lanes ``index``."""
         rows = self._rows(index)
         with _memory_errors():
             moved = {name: t.index_select(0, rows) if t.ndim else t for name, t in self._optimizer.state().items()}
@@ -123,8 +137,6 @@ class FusedProgram:
             self._passes.forget()
             self._optimizer = self._new_optimizer()
             self._optimizer.load(moved)
-        self._first_losses = self._first_losses[list(index)]
-        self.n_lanes = len(index)
 
     def save(self, lane: int) -> State:
         """A copy of a lane's state."""

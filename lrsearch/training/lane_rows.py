@@ -100,14 +100,14 @@ def operators(task: Task, train: TrainSpec, data: Placed) -> Operators:
     return Operators(names, recorder.flops // max(1, len(inputs)))
 
 
-def rows_of(index: Sequence[int], seen: Operators, batch_size: int) -> list[int]:
+def rows_of(index: Sequence[int], seen: Operators, batch_size: int, *, lasting: bool = False) -> list[int]:
     """``index`` with its last entry repeated to as many rows as operators ``seen`` need.
 
-    Where they need no block, four numbers of rows an octave are enough, and no others than multiples of 8 where a row
-    costs next to nothing: what is recorded for a number of rows is used again, and recording costs more than a few
-    rows too many.
+    What is recorded for a number of rows is used again, and recording costs more than a few rows too many. So where
+    the operators need no block, there are four numbers of rows an octave only; and where a row costs next to nothing,
+    multiples of 8, unless the rows are ``lasting``.
     """
-    fewest = CHEAP if seen.flops * batch_size <= CHEAP_FLOPS else 1
-    block = max(fewest, 2 ** max(0, len(index).bit_length() - 3)) if seen.names <= ANYWHERE else BLOCK
+    cheap = seen.flops * batch_size <= CHEAP_FLOPS and not lasting
+    block = max(CHEAP if cheap else 1, 2 ** max(0, len(index).bit_length() - 3)) if seen.names <= ANYWHERE else BLOCK
     n_rows = max(FEWEST_ROWS, -(-len(index) // block) * block)
     return [*index, *[index[-1]] * (n_rows - len(index))]

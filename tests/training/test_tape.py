@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrsearch.study import TrainSpec
+from lrsearch.training import fused_program
 from lrsearch.training.fused_program import FusedProgram
 from lrsearch.training.tape import Taped, Tapes, products, tape, taped
 from lrsearch.training.tape.recording import Recording
@@ -72,6 +73,20 @@ def test_what_was_recorded_of_one_program_is_played_by_others(same, monkeypatch,
         assert n_recorded < n_fresh or not again
         assert same(shared_state, state)
         assert all(map(same, shared_records, records))
+
+
+def test_lanes_that_last_get_no_more_rows_than_they_need(same, monkeypatch):
+    seen = []
+    for lasting in (2, 100):
+        monkeypatch.setattr(fused_program, "LASTING", lasting)
+        made = program(Workload(FUSABLE["mlp"], {}))
+        made.fork([0] * 5)
+        records = [record for epoch in range(1, 7) for record in made.run_epoch(epoch, RATES)]
+        seen.append((records, [made.save(lane) for lane in range(5)], len(made._model.weights)))
+    (records, states, snug), (others, other_states, roomy) = seen
+    assert 5 <= snug < roomy
+    assert all(map(same, records, others))
+    assert all(map(same, states, other_states))
 
 
 def test_tapes_used_longest_ago_are_forgotten(monkeypatch):
