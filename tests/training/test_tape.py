@@ -79,7 +79,7 @@ def test_lanes_that_last_get_no_more_rows_than_they_need(same, monkeypatch):
     seen = []
     for lasting in (2, 100):
         monkeypatch.setattr(fused_program, "LASTING", lasting)
-        made = program(Workload(FUSABLE["mlp"], {}))
+        made = program(Workload(FUSABLE["frozen"], {}))
         made.fork([0] * 5)
         records = [record for epoch in range(1, 7) for record in made.run_epoch(epoch, RATES)]
         seen.append((records, [made.save(lane) for lane in range(5)], len(made._model.weights)))
