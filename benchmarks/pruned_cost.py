@@ -3,10 +3,10 @@
 For each training seed the study is POSTed with ASHA to a service that has never seen the seed, and timed; then without
 a pruner, to learn every cell's value (which reuses what is stored, and is not timed). A seed counts as kept where
 ASHA's winner is the grid's, or where its value lies within the seed noise of it: one standard deviation, over the
-seeds, of the values of the cell that wins on the mean (the noise of the seed's own winner is larger, as what wins once
-of 192 noisy values is often a noisy cell; it is printed beside). Beside it, too: how many cells would do on the mean of
-the seeds; and how often ASHA's winner is as good as the grid's on all the other seeds: its mean there at most the seed
-noise above the other's.
+seeds, of the values of the cell that wins on the mean. Printed beside: how many lie within the noise of the seed's own
+winner, which is larger, as what wins once of 192 noisy values is often a noisy cell; how many cells would do, on the
+mean of the seeds; and how often ASHA's winner is as good as the grid's on all the other seeds: its mean there at most
+the seed noise above the other's.
 
     python benchmarks/pruned_cost.py [--seeds 20] [--min-epochs 10] [--factor 3] [--no-record]
 """

@@ -4,7 +4,7 @@ from .comparison import Finish, judge
 from .halving import falls_behind
 from .ladder import expected_share, ladder
 from .median import stops
-from .rungs import Rungs
+from .rungs import Rungs, Wanted
 from .suggester import Suggester
 
-__all__ = ["Finish", "Rungs", "Suggester", "expected_share", "falls_behind", "judge", "ladder", "stops"]
+__all__ = ["Finish", "Rungs", "Suggester", "Wanted", "expected_share", "falls_behind", "judge", "ladder", "stops"]

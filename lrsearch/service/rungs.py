@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..search import Rungs, falls_behind, ladder
+from ..search import Rungs, Wanted, falls_behind, ladder
 from ..store import HeldTrial, Transaction
 from ..study import TERMINAL, Directive, Outcome, Point, RungPruner, Study, Trial, mean_of
 from ..trajectory import n_intervals
@@ -78,8 +78,10 @@ class Climbing(Budgets):
         rungs = self._rungs(tx, study)
         warm.promoted += rungs.advance()
         ahead = 1  # an arrival that is there is followed by others: as many are asked for as have come
-        while self._tell_news(tx, study, rungs, ahead):
+        while (wanted := rungs.wanted(ahead)) and self._tell_news(tx, study, rungs, wanted):
             warm.promoted += rungs.advance()
+            if rungs.wanted(ahead) == wanted:
+                break  # what is known of them lets nobody move yet
             ahead = min(2 * ahead, MOST_AHEAD)
         self._let_go_on(tx, study, rungs, list(dict.fromkeys(warm.promoted)))
         warm.promoted = []
@@ -87,9 +89,8 @@ class Climbing(Budgets):
             tx.trials.prune_waiting(study.name, tx.now())
 
     @staticmethod
-    def _tell_news(tx: Transaction, study: Study, rungs: Rungs, ahead: int) -> bool:
+    def _tell_news(tx: Transaction, study: Study, rungs: Rungs, wanted: Sequence[Wanted]) -> bool:
         """Tell what the store knows of the trials that are waited for; whether it was anything."""
-        wanted = rungs.wanted(ahead)
         n_seeds = study.spec.n_seeds
         stands = tx.trials.stands(study.name, [number for number, _ in wanted])
         ended = [number for number, stand in stands.items() if stand.state in TERMINAL]

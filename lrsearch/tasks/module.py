@@ -51,7 +51,7 @@ def copied(task: Task, model: Any) -> Any:
         InvalidInput: torch cannot copy it, or not its hooks.
     """
     again = f"`model()` of task `{task.name}` returns weights that it returned before, and they cannot be copied"
-    if any(weight._backward_hooks for weight in model.parameters()):
+    if any(weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in model.parameters()):
         raise InvalidInput(f"{again} with their hooks: make the module inside `model()`")
     try:
         return copy.deepcopy(model)

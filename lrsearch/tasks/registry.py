@@ -127,7 +127,7 @@ def _executed(path: Path) -> ModuleType:
     setattr(module, DIGEST, digest_of(source))
     before = sys.modules.get(module.__name__)
     sys.modules[module.__name__] = module
-    torch_too = b"torch" in source and find_spec("torch") is not None
+    torch_too = "torch" in sys.modules or (b"torch" in source and find_spec("torch") is not None)
     try:
         with seeded(0, torch_too=torch_too):
             exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102  the user's own file, named by them

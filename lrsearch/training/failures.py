@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,10 +38,10 @@ def user_errors(*passing: type[Exception]) -> Iterator[None]:
 
 
 def _place(error: Exception) -> traceback.FrameSummary:
-    """Where it happened: the last line that is neither ours nor of an installed package, where there is one."""
+    """Where it happened: the last line of a file that is neither ours nor installed, where there is one."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = str(Path(__file__).parents[1])
-    theirs = [f for f in frames if not f.filename.startswith((ours, "<")) and "site-packages" not in f.filename]
+    ours, python = (f"{place}{os.sep}" for place in (Path(__file__).parents[1], sysconfig.get_path("stdlib")))
+    theirs = [f for f in frames if not f.filename.startswith((ours, python, "<")) and "site-packages" not in f.filename]
     return theirs[-1] if theirs else frames[-1]
 
 

@@ -83,7 +83,8 @@ class FusedProgram:
 
     def _rows(self, index: Sequence[int]) -> torch.Tensor:
         lasting = self._n_epochs == LASTING
-        rows = rows_of(index, self._operators, self._setting.order.batch_size, lasting=lasting)
+        taped = self._setting.device.type == "cpu"
+        rows = rows_of(index, self._operators, self._setting.order.batch_size, taped=taped, lasting=lasting)
         return torch.tensor(rows, device=self._setting.device)
 
     def _new_optimizer(self) -> StackedOptimizer[Any]:

@@ -26,6 +26,8 @@ FEWEST_ROWS = 2
 """One lane alone is trained beside a copy of itself: kernels for one differ in bits from kernels for many."""
 BLOCK = 32
 """Rows of a block: two of the widest vectors of 32-bit numbers."""
+TAPED_FLOPS = 10**9
+"""An update of more operations takes too long to be recorded, see ``tape``."""
 CHEAP, CHEAP_FLOPS = 8, 2_000_000
 """So many rows more are nothing where an update of one has so few operations: calling an operator takes longer."""
 SHAPES = (
@@ -100,14 +102,20 @@ def operators(task: Task, train: TrainSpec, data: Placed) -> Operators:
     return Operators(names, recorder.flops // max(1, len(inputs)))
 
 
-def rows_of(index: Sequence[int], seen: Operators, batch_size: int, *, lasting: bool = False) -> list[int]:
+def rows_of(
+    index: Sequence[int], seen: Operators, batch_size: int, *, taped: bool = True, lasting: bool = False
+) -> list[int]:
     """``index`` with its last entry repeated to as many rows as operators ``seen`` need.
 
     What is recorded for a number of rows is used again, and recording costs more than a few rows too many. So where
-    the operators need no block, there are four numbers of rows an octave only; and where a row costs next to nothing,
-    multiples of 8, unless the rows are ``lasting``.
+    updates may be ``taped`` and their operators need no block, there are four numbers of rows an octave only; and where
+    a row costs next to nothing, multiples of 8, unless the rows are ``lasting``.
     """
-    cheap = seen.flops * batch_size <= CHEAP_FLOPS and not lasting
-    block = max(CHEAP if cheap else 1, 2 ** max(0, len(index).bit_length() - 3)) if seen.names <= ANYWHERE else BLOCK
+    flops, block = seen.flops * batch_size, 1
+    if not seen.names <= ANYWHERE:
+        block = BLOCK
+    elif taped and flops * len(index) <= TAPED_FLOPS:
+        cheap = 0 < flops <= CHEAP_FLOPS and not lasting
+        block = max(CHEAP if cheap else 1, 2 ** max(0, len(index).bit_length() - 3))
     n_rows = max(FEWEST_ROWS, -(-len(index) // block) * block)
     return [*index, *[index[-1]] * (n_rows - len(index))]

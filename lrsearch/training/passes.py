@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import torch
 
@@ -14,7 +15,7 @@ from .batches import EVALUATED_AT_ONCE, Tensors
 from .interval import Tally
 from .judged import batch_loss, measured_sums
 from .lanes_model import LanesModel
-from .tape import Results, Taped, Tapes
+from .tape import Results, Tape, Taped, Tapes
 
 GRADIENT = ""
 """The name of the gradient among what is measured of a batch."""
@@ -36,8 +37,8 @@ class Passes:
         self._model, self._task, self._train = model, task, train
         self._tapes, self._seed = tapes, seed
         self._taped: dict[Hashable, Taped] = {}
-        self._proven: set[Hashable] = set()
-        self._batches: dict[int, Tensors] = {}
+        self._proven: WeakSet[Tape] = WeakSet()
+        self._batches: dict[Hashable, Tensors] = {}
 
     def forget(self) -> None:
         """The model's tensors are others now."""
@@ -77,33 +78,35 @@ class Passes:
         model, task = self._model, self._task
         model.train(False)
         tally = Tally()
-        for number, chunk in enumerate(zip(*(torch.split(side, EVALUATED_AT_ONCE) for side in pair), strict=True)):
-            inputs, targets = chunk
-            n = len(targets)
+        for chunk in zip(*(torch.split(side, EVALUATED_AT_ONCE) for side in pair), strict=True):
+            n = len(chunk[1])
+            # copies: what a model does to its inputs must not change what is measured next time
+            held = self._batches.setdefault((part, n), tuple(map(torch.empty_like, chunk)))  # type: ignore[arg-type]  # two sides
+            for side, batch in zip(chunk, held, strict=True):
+                batch.copy_(side)
 
-            def passed(inputs: torch.Tensor = inputs, targets: torch.Tensor = targets, n: int = n) -> Results:
-                # copies: what a model does to its inputs must not change what is measured next time
-                given = inputs.clone(), targets.clone()
-                losses, sums = model.call(partial(_loss, task, n=n), model.weights, *given)
+            def passed(held: Tensors = held, n: int = n) -> Results:
+                losses, sums = model.call(partial(_loss, task, n=n), model.weights, *held)
                 return {**sums, "loss": losses * n}
 
-            results = self._call((part, number), passed)
+            results = self._call((part, n), passed, held)
             tally.add(n, {name: tensor.clone() for name, tensor in results.items()})
         return tally.means(n_lanes)
 
-    def _call(self, kind: Hashable, function: Callable[[], Results], batch: Tensors | tuple[()] = ()) -> Results:
+    def _call(self, kind: Hashable, function: Callable[[], Results], batch: Tensors) -> Results:
         """``function``, which does the same to ``batch`` and the lanes whenever it is of one ``kind``."""
         model = self._model
         if model.weights.device.type != "cpu":
             return function()
-        key = (self._seed, kind, len(model.weights))
         taped = self._taped.get(kind)
         if taped is None:
             given = (model.weights, *model.buffers.values(), *model.fixed.values(), *batch)
-            taped = self._taped[kind] = Taped(function, given, self._tapes.of(key), proven=key in self._proven)
+            known = self._tapes.of((self._seed, kind, len(model.weights)))
+            taped = self._taped[kind] = Taped(function, given, known, proven=known.tape in self._proven)
+        played = taped.plays
         results = taped()
-        if taped.plays:
-            self._proven.add(key)
+        if taped.plays and not played and taped.known.tape is not None:
+            self._proven.add(taped.known.tape)
         return results
 
 

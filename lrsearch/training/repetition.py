@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,39 +28,50 @@ def check_repeats(alone: Callable[[], TorchProgram], used: TorchProgram) -> None
     Raises:
         InvalidInput: the task draws from elsewhere than the global generators, or keeps what is no part of a state.
     """
-    fresh = alone(), alone()
-    if other := _differing(fresh[0].save(0), fresh[1].save(0)):
+    state = used.save(0)
+    one, two = (_once(alone, state) for _ in range(2))  # one after the other: each takes the memory of a training
+    if other := _differing(one.begun, two.begun):
         raise InvalidInput(
             f"`model()` of task `{used.task.name}` must return the same weights for the same seed, and `{other}` "
             "differs: draw them from the global generators of torch, numpy or Python, which are seeded for it"
         )
-    state = used.save(0)
-    try:
-        for program in fresh:
-            program.load(0, state)
-    except InvalidInput as error:
-        raise InvalidInput(
-            f"a model's weights and buffers must be there from the start and keep their shapes: {error}. Register "
-            f"buffers of task `{used.task.name}` with their final shape in `__init__`"
-        ) from None
     _train(used)
-    after = used.save(0)
-    for program in fresh:
-        _train(program)
+    after = Once(one.begun, used.save(0), _pickled(used.attributes()))
     counters = _counters(used)
-    one, two = (program.save(0) for program in fresh)
-    if not counters and _differing(one, two):
+    if not counters and _differing(one.after, two.after):
         raise InvalidInput(
             f"task `{used.task.name}` must train the same from the same state, and two updates of the same batch gave "
             "different weights: random numbers must come from the global generators of torch, numpy or Python, which "
-            f"are seeded for every update, and nothing may depend on other things outside the model{_kept(*fresh)}"
+            f"are seeded for every update, and nothing may depend on other things outside the model{_kept(one, two)}"
         )
-    if counters or _differing(after, one):
+    if counters or _differing(after.after, one.after):
         raise InvalidInput(
             f"task `{used.task.name}` keeps something from update to update that is neither a weight nor a buffer of "
-            "its model, so that a trial would train otherwise once it is stopped or shared: let the model keep it, by "
-            f"`register_buffer`{_changed(counters) or _kept(used, fresh[0])}"
+            "its model, so that a trial may train otherwise once it is stopped or shared: leave it out, or let the "
+            f"model keep it, by `register_buffer`{_changed(counters) or _kept(after, one)}"
         )
+
+
+class Once(NamedTuple):
+    """One update from a state: the weights that the program began with, those afterwards, and its attributes then."""
+
+    begun: State
+    after: State
+    attributes: Mapping[str, bytes]
+
+
+def _once(alone: Callable[[], TorchProgram], state: State) -> Once:
+    program = alone()
+    begun = program.save(0)
+    try:
+        program.load(0, state)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"a model's weights and buffers must be there from the start and keep their shapes: {error}. Register "
+            f"buffers of task `{program.task.name}` with their final shape in `__init__`"
+        ) from None
+    _train(program)
+    return Once(begun, program.save(0), _pickled(program.attributes()))
 
 
 def _differing(one: State, two: State) -> str | None:
@@ -68,9 +80,9 @@ def _differing(one: State, two: State) -> str | None:
     return next((name for name in names if not np.array_equal(one[name], two[name], equal_nan=True)), None)
 
 
-def _kept(one: TorchProgram, two: TorchProgram) -> str:
-    """Which attributes of the two programs' modules differ, to be added to a message."""
-    ours, theirs = (_pickled(program.attributes()) for program in (one, two))
+def _kept(one: Once, two: Once) -> str:
+    """Which attributes of the modules differ, to be added to a message."""
+    ours, theirs = one.attributes, two.attributes
     return _changed([name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)])
 
 

@@ -174,8 +174,8 @@ class TorchProgram:
         norm = None
         if interval is not None or self._train.clip_norm is not None:
             gradients = [p.grad for p in lane.parameters if p.grad is not None]
-            whole = len(gradients) == len(lane.parameters)
-            self._without.add(() if whole else tuple(i for i, p in enumerate(lane.parameters) if p.grad is None))
+            if len(self._without) < 2:  # more would tell nothing more
+                self._without.add(tuple(i for i, p in enumerate(lane.parameters) if p.grad is None))
             # half the time of torch.nn.utils.get_total_norm, which sorts the gradients by device and type first
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         if probe is not None:

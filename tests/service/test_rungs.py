@@ -327,3 +327,17 @@ def test_rungs_need_room_below_the_horizon(service, spec, offers):
     play(service, "s", random.Random(0), offers, n=1, hold=1)
     with pytest.raises(Conflict, match="completed"):
         service.cancel_trial("s", 0)
+
+
+def test_an_end_that_is_told_after_its_last_point(service, spec, offers):
+    """A decay in the last epoch puts a rung at the horizon: what is known there lets nobody move yet."""
+    space = {"family": "step", "initial_lr": [0.1, 0.2, 0.3, 0.4], "decay_rate": 0.1, "step_size": 8, "warmup": 0}
+    pruner = {"name": "asha", "reduction_factor": 3, "compare": "same-phase"}
+    service.create(spec(space=space, epochs=9, sampler="grid", pruner=pruner))
+    worker = Climber(service, "w", offers)
+    worker.ask(hold=4)
+    reports = [worker.report_on(number, epochs=9) for number in worker.ready]
+    assert all(len(report.points) == 9 for report in reports)
+    worker.say(*(report.model_copy(update={"result": None}) for report in reports))
+    worker.say(*(report.model_copy(update={"points": ()}) for report in reports))
+    assert [service.trial("s", number).state for number in range(4)] == ["completed"] * 4

@@ -255,6 +255,8 @@ def of(**given):
     return lambda name: task(name, plain, **given)
 
 
+CLIPPED = Net(plain)
+CLIPPED.body.weight.register_post_accumulate_grad_hook(lambda weight: None)
 WRONG: Mapping[str, tuple[type[Task], str]] = {
     name: (make(name), says)
     for name, (make, says) in {
@@ -267,6 +269,7 @@ WRONG: Mapping[str, tuple[type[Task], str]] = {
             lambda name: task(name, lambda: Net(plain).bfloat16()),
             r"`body\.weight` of task `half` is bfloat16.*precision",
         ),
+        "clipped-once": (lambda name: task(name, lambda: CLIPPED), "cannot be copied with their hooks"),
         "sparse": (lambda name: task(name, lambda: nn.Embedding(9, 4, sparse=True)), "leave out `sparse=True`"),
         "words": (of(data=lambda self: data(targets=lambda x, y: y.astype(str))), "numbers.*targets of `train`"),
         "many-losses": (of(loss=lambda self, o, t: (o**2).mean(1)), r"one number, a mean \(got shape \(50,\)"),

@@ -270,6 +270,24 @@ def test_what_looks_at_numbers_is_not_taped():
     assert not tape.plays
 
 
+def test_what_may_not_be_taped_is_not_recorded_again(monkeypatch):
+    recordings = []
+    monkeypatch.setattr(taped, "Recording", lambda: recordings.append(1) or Recording())
+    given, before = torch.zeros(3), Tapes().of("it")
+    for _ in range(3):
+        call = Taped(lambda: {"it": given + given.sum().item()}, [given], before)
+        assert all(torch.equal(call()["it"], given) for _ in range(CALLS))
+    assert len(recordings) == 1
+
+
+def test_steps_between_tensors_are_no_constants():
+    given = torch.zeros(3)
+    call = Taped(lambda: {"it": torch.linspace(given.min(), given.max(), 5)})
+    for n_calls in range(CALLS + 3):
+        given[1] = n_calls // CALLS
+        assert torch.equal(call()["it"], torch.linspace(0, n_calls // CALLS, 5))
+
+
 def test_what_depends_on_more_than_tensors_is_not_taped():
     given, calls = torch.zeros(3), []
 

@@ -104,12 +104,13 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        results = tensors_in(result)
-        self._met += [*tensors_in(args, kwargs), *results]
-        if UNFIT.intersection(func.tags):
-            self.unfit = f"{func} depends on numbers"
-        else:
-            self._note(func, args, kwargs or {}, results)
+        with torch._C.DisableTorchFunction():  # what is looked at here is no reading of the function's
+            results = tensors_in(result)
+            self._met += [*tensors_in(args, kwargs), *results]
+            if UNFIT.intersection(func.tags):
+                self.unfit = f"{func} depends on numbers"
+            else:
+                self._note(func, args, kwargs or {}, results)
         return result
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ from .recording import Call, storage_of
 
 CONSTANT = (
     *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones"),
-    *("full", "full_like", "new_full", "scalar_tensor", "arange", "linspace"),
+    *("full", "full_like", "new_full", "scalar_tensor", "arange"),
 )
 """Operators that give the same numbers every time, whatever those are in what they are given."""
 

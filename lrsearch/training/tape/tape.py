@@ -14,6 +14,8 @@ from .recording import Call, storage_of, tensors_in
 
 MOST_BYTES = 2**27
 """What kept tapes may hold together."""
+CALL_BYTES = 2**10
+"""About what a call takes beside the memory that it works in."""
 
 
 class Place(NamedTuple):
@@ -65,14 +67,14 @@ class Played:
         return self.results
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Tape:
     """A recording without the tensors that its function was given.
 
     Attributes:
         played: with a ``Place`` wherever it had a view of one of those.
         layouts: theirs.
-        n_bytes: of the memory that it works in.
+        n_bytes: about what it takes.
     """
 
     played: Any
@@ -98,7 +100,8 @@ class Tape:
 
         written = [tensor for call in played.calls for tensor in call.fresh]
         homes = {storage_of(tensor): tensor.untyped_storage().nbytes() for tensor in written}
-        return cls(_mapped(played, torch.Tensor, place), tuple(map(Layout.of, given)), sum(homes.values()))
+        n_bytes = sum(homes.values()) + CALL_BYTES * len(played.calls)
+        return cls(_mapped(played, torch.Tensor, place), tuple(map(Layout.of, given)), n_bytes)
 
     def on(self, given: Sequence[torch.Tensor]) -> Played | None:
         """The tape on other tensors; None where they lie in their memory in another way."""
@@ -116,15 +119,17 @@ class Experience:
         n_calls: how often they were called, as long as they were not taped.
         fastest: seconds of the fastest of those.
         tape: what was recorded of one, and played the same.
+        unfit: whether one was found that must not be played.
     """
 
     n_calls: int = 0
     fastest: float = math.inf
     tape: Tape | None = None
+    unfit: bool = False
 
 
 class Tapes:
-    """What is known of calls, for whoever makes the like; tapes used longest ago are forgotten beyond ``MOST_BYTES``.
+    """What is known of calls, for whoever makes the like. Beyond ``MOST_BYTES`` the tapes taken up first are forgotten.
 
     A tape's memory is shared by all that play it, one at a time.
     """

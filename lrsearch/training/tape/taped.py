@@ -35,6 +35,9 @@ class Taped:
         given: those of them that another function like this one has others for.
         before: what is known of those like it.
         proven: whether their tape gave the very bits of this function already.
+
+    Attributes:
+        known: what is known of functions like it, from ``before`` on.
     """
 
     def __init__(
@@ -47,10 +50,12 @@ class Taped:
     ) -> None:
         self._function = function
         self._given = given
-        self._known = before or Experience()
-        self._played = None if self._known.tape is None else self._known.tape.on(given)
+        self.known = before or Experience()
+        self._played = None if self.known.tape is None else self.known.tape.on(given)
         self._borrowed, self._quick = self._played is not None, True
-        start = Taped._ordinary if self._played is None else Taped._replayed if proven else Taped._compared
+        start = Taped._called if self.known.unfit else Taped._ordinary
+        if self._played is not None:
+            start = Taped._replayed if proven else Taped._compared
         self._next: Callable[[Taped], Results] = start  # unbound: what has no cycle is freed at once
 
     def __call__(self) -> Results:
@@ -68,7 +73,7 @@ class Taped:
     def _ordinary(self) -> Results:
         began = time.perf_counter()
         results = self._function()
-        known = self._known
+        known = self.known
         known.fastest = min(known.fastest, time.perf_counter() - began)
         known.n_calls += 1
         if known.n_calls >= ORDINARY:
@@ -80,7 +85,7 @@ class Taped:
             results = self._function()
         if recording.unfit is not None:
             logger.info("not taped: %s", recording.unfit)
-            self._next = Taped._called
+            self.known.unfit, self._next = True, Taped._called
             return results
         kept = list(results.values())
         calls = shortened(recording.calls, kept)
@@ -103,14 +108,14 @@ class Taped:
         results = self._function()
         if all(map(same_bits, taped, [*results.values(), *changed])):
             self._next = Taped._replayed
-            self._known.tape = self._known.tape if self._borrowed else Tape.of(self._played, self._given)
+            self.known.tape = self.known.tape if self._borrowed else Tape.of(self._played, self._given)
         elif self._borrowed:
             self._next = Taped._recorded
         elif self._quick:
             self._next, self._quick = Taped._recorded, False
         else:
             logger.info("not taped: it depends on more than its tensors")
-            self._next = Taped._called
+            self.known.unfit, self._next = True, Taped._called
         return results
 
     def _replayed(self) -> Results:
