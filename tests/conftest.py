@@ -25,8 +25,9 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=100
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # What is measured while tests run is nobody's to remember; the processes that tests start share it.
-os.environ.setdefault("LRSEARCH_CALIBRATION", tempfile.mkdtemp(prefix="lrsearch-tests-"))
-os.environ.setdefault("LRSEARCH_SPOOL", tempfile.mkdtemp(prefix="lrsearch-tests-"))
+SCRATCH = tempfile.TemporaryDirectory(prefix="lrsearch-tests-", ignore_cleanup_errors=True)
+for name in ("LRSEARCH_CALIBRATION", "LRSEARCH_SPOOL"):
+    os.environ.setdefault(name, f"{SCRATCH.name}/{name.lower()}")
 
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
