@@ -28,7 +28,7 @@ log = logging.getLogger("lrsearch.worker")
 
 SEND_SECONDS = (0.3, 2.0)
 """Points are sent together, at least and at most so long after the last ones."""
-PACE = 20.0
+PACE = 5.0
 """Between those bounds, so many times as long as the last report took: neither side spends its time on reports."""
 RESULT_PACE = 4.0
 """A result is sent so many times sooner, as others may follow from it."""

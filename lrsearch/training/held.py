@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from ..study import Assignment, Checkpoint, Divergence, Point, Result
 from .group import Group
@@ -78,9 +80,10 @@ class Held:
 
 
 def point(run: Run, record: EpochRecord, *, shared: bool) -> Point:
-    """A record as it travels."""
+    """A record as it travels. Its numbers are known to be right; names that a task chose are looked at once."""
     in_epochs = run.schedule.epochs is not None
-    return Point(
+    _check(tuple(record.metrics))
+    return Point.model_construct(
         epoch=record.epoch if in_epochs else None,
         update=None if in_epochs else run.plan.bounds(record.epoch)[1],
         seed=run.seed,
@@ -88,6 +91,11 @@ def point(run: Run, record: EpochRecord, *, shared: bool) -> Point:
         lr_first=record.lr_first,
         lr_last=record.lr_last,
         seconds=record.seconds,
-        metrics=dict(record.metrics),
+        metrics={name: value if math.isfinite(value) else None for name, value in record.metrics.items()},
         diagnostics=record.diagnostics,
     )
+
+
+@lru_cache
+def _check(names: tuple[str, ...]) -> None:
+    Point(metrics=dict.fromkeys(names))

@@ -109,13 +109,13 @@ def rows_of(
 
     What is recorded for a number of rows is used again, and recording costs more than a few rows too many. So where
     updates may be ``taped`` and their operators need no block, there are four numbers of rows an octave only; and where
-    a row costs next to nothing, multiples of 8, unless the rows are ``lasting``.
+    a row costs next to nothing, two, and multiples of 8, unless the rows are ``lasting``.
     """
     flops, block = seen.flops * batch_size, 1
     if not seen.names <= ANYWHERE:
         block = BLOCK
     elif taped and flops * len(index) <= TAPED_FLOPS:
-        cheap = 0 < flops <= CHEAP_FLOPS and not lasting
-        block = max(CHEAP if cheap else 1, 2 ** max(0, len(index).bit_length() - 3))
+        cheap, octave = 0 < flops <= CHEAP_FLOPS and not lasting, 2 ** len(index).bit_length() // 2
+        block = max(CHEAP, octave // 2) if cheap else max(1, octave // 4)
     n_rows = max(FEWEST_ROWS, -(-len(index) // block) * block)
     return [*index, *[index[-1]] * (n_rows - len(index))]

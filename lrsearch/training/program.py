@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 import numpy as np
+from pydantic_core import to_json
 
 from ..errors import InvalidInput
 from ..schedules import FloatArray
@@ -61,10 +61,9 @@ class EpochRecord:
 
         JSON knows no NaN and no infinity: such a metric is its name as a string.
         """
-        metrics = {name: value if math.isfinite(value) else str(value) for name, value in self.metrics.items()}
-        looked = None if self.diagnostics is None else self.diagnostics.model_dump(mode="json")
-        content = (self.epoch, self.lr_first, self.lr_last, self.seconds, metrics, self.divergence, looked)
-        return json.dumps(content, separators=(",", ":"), allow_nan=False)
+        rates = (self.lr_first, self.lr_last)
+        content = (self.epoch, *rates, self.seconds, self.metrics, self.divergence, self.diagnostics)
+        return to_json(content, inf_nan_mode="strings").decode()
 
     @classmethod
     def of(cls, content: Sequence[Any]) -> Self:

@@ -235,7 +235,8 @@ def layer(rows, inputs, outputs, lanes=5):
     return given, function
 
 
-def test_products_are_written_as_they_are_fastest():
+def test_products_are_written_as_they_are_fastest(monkeypatch):
+    monkeypatch.setattr(products, "views_are_slow", lambda: True)
     given, function = layer(40, 12, 20)
     tape = Taped(function)
     for _ in range(CALLS):
@@ -248,6 +249,55 @@ def test_products_are_written_as_they_are_fastest():
     for _ in range(3):
         given.normal_()
         assert equal(tape(), function())
+
+
+def test_a_factor_is_laid_out_only_where_that_pays(monkeypatch):
+    monkeypatch.setattr(products, "views_are_slow", lambda: False)
+    _, function = layer(40, 12, 20)
+    tape = Taped(function)
+    for _ in range(CALLS):
+        tape()
+    assert tape.plays
+    assert [call.name for call in tape._played.calls] == ["bmm", "bmm", "clone", "clone"]
+
+
+def test_products_of_rows_and_columns_are_written_as_they_are_fastest():
+    given, weight, gradient = torch.randn(5, 40, 12), torch.randn(5, 1, 12), torch.randn(5, 40, 1)
+
+    def function():
+        return {"weight's": torch.bmm(given.transpose(1, 2), gradient), "input's": torch.bmm(gradient, weight)}
+
+    tape = Taped(function)
+    for _ in range(CALLS):
+        tape()
+    assert tape.plays
+    product, outer = tape._played.calls
+    assert (product.name, product.kwargs["out"].shape) == ("bmm", (5, 1, 12))
+    assert outer.name == "mul"
+    for _ in range(20):
+        given.normal_()
+        gradient.normal_()
+        weight.normal_()
+        assert equal(tape(), function())
+
+
+def test_a_gradient_is_copied_to_its_place_while_caches_hold_it():
+    given, function = layer(40, 12, 20)
+
+    def another():
+        found = function()
+        return {**found, "later": found["made"].relu() + 1}
+
+    tape = Taped(another)
+    for _ in range(CALLS):
+        tape()
+    assert tape.plays
+    names = [call.name for call in tape._played.calls if call.name in ("bmm", "clone", "relu", "clamp_min")]
+    last = max(i for i, name in enumerate(names) if name == "bmm")
+    assert names[last + 1] == "clone"
+    for _ in range(3):
+        given.normal_()
+        assert equal(tape(), another())
 
 
 def test_products_whose_sums_would_run_otherwise_are_left_alone(monkeypatch):
