@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import platform
 import threading
 from collections.abc import Mapping
@@ -46,9 +47,11 @@ def on_this_machine(
         device: ``"cpu"``, ``"cuda:1"``, ...; None = the best one here.
     """
     from .tasks.registry import offers
+    from .training import mkl
     from .training.prefixes import PrefixStore
     from .training.trainer import Trainer
 
+    mkl.repeat()  # has an effect where nobody multiplied before
     return Worker(
         verbs,
         Trainer(tasks, PrefixStore.default(), device),
@@ -62,13 +65,19 @@ def on_this_machine(
 
 
 def import_ahead() -> None:
-    """Import what torch leaves to the first optimiser, in a thread of its own: two seconds no study has to wait."""
+    """Import what torch leaves to whoever first uses it, in a thread of its own: two seconds no study has to wait.
+
+    What was imported stays: Python's collector looks through it no more, which takes longer than an epoch may.
+    """
 
     def make_one() -> None:
         with contextlib.suppress(ModuleNotFoundError):  # without torch there is only numpy
             import torch
+            import torch.utils.flop_counter
 
             torch.optim.SGD([torch.zeros(1)], lr=0.0)
+        gc.collect()
+        gc.freeze()
 
     threading.Thread(target=make_one, name="imports", daemon=True).start()
 

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from lrsearch.schedules import CLOSED_FORMS, WARMUPS, WIDER, Schedule
 from lrsearch.store import Store
+from lrsearch.training import mkl
 
 from .databases import Databases
 from .postgres import Missing
@@ -28,6 +29,8 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 SCRATCH = tempfile.TemporaryDirectory(prefix="lrsearch-tests-", ignore_cleanup_errors=True)
 for name in ("LRSEARCH_CALIBRATION", "LRSEARCH_SPOOL"):
     os.environ.setdefault(name, f"{SCRATCH.name}/{name.lower()}")
+
+mkl.repeat()  # as in the processes that lrsearch starts
 
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -14,7 +14,7 @@ from .program import OutOfMemory, Program, program_class
 from .remembered import Remembered
 from .workload import Workload
 
-ASKED = 2
+ASKED = 3
 """Raise the number when more is asked of a task before it is trained in company: what is remembered was asked less."""
 LANES = 64
 """Lanes of a program that is not fused."""
@@ -29,7 +29,8 @@ class Choice:
         program: the kind of program; its ``numerics`` are part of every stored prefix's key.
         lanes: the most lanes of one program object.
         update_seconds: seconds of one update of a plain loop; None = not measured.
-        note: why lanes are trained one after the other, for people to read; None where they are fused.
+        note: what people should know of it, said of the task: why its lanes are trained one after the other, or that
+            its last bits are not repeated here. None = nothing.
     """
 
     program: type[Program]
@@ -65,7 +66,7 @@ def calibrated(workload: Workload, train: TrainSpec, seed: int, device: str | No
         if key not in _known:
             _known[key] = choice = _found(key, workload, train, seed, device)
             if choice.note is not None:
-                logger.warning("task %s trains lane by lane: %s", workload.task.name, choice.note)
+                logger.warning("task %s %s", workload.task.name, choice.note)
         return _known[key]
 
 
@@ -80,7 +81,7 @@ def _key(lone: type[Program], workload: Workload, train: TrainSpec, device: str 
 
 def _found(key: str, workload: Workload, train: TrainSpec, seed: int, device: str | None) -> Choice:
     from .device import chosen_device
-    from .fused_program import FUSED
+    from .fused_program import FUSED, fused_kinds
     from .measurement import Measured, measured
     from .torch_lane import convolves
     from .torch_program import TorchProgram
@@ -90,16 +91,17 @@ def _found(key: str, workload: Workload, train: TrainSpec, seed: int, device: st
     found = remembered.read()
     if found is None:
         given = (workload, train, seed, device)
-        kinds = dict(list(FUSED.items())[: None if convolves(workload.task) else 1])
-        companies = {name: partial(kind, *given) for name, kind in kinds.items()}
+        where = chosen_device(device, train.precision)
+        kinds = fused_kinds(where, convolves=convolves(workload.task))
+        companies = {kind: partial(FUSED[kind], *given) for kind in kinds}
         with remembered.alone():  # workers that begin together must not disturb each other, nor choose differently
             found = remembered.read()
             if found is None:
-                found = measured(partial(TorchProgram, *given), companies, chosen_device(device, train.precision))
+                found = measured(partial(TorchProgram, *given), companies, where)
                 remembered.write(found)
-    if found.note is not None:
-        return Choice(lone, LANES, found.plain_seconds, found.note)
-    return Choice(FUSED[found.kind], found.lanes, found.plain_seconds)
+    if found.lanes > 1:
+        return Choice(FUSED[found.kind], found.lanes, found.plain_seconds, found.note)
+    return Choice(lone, LANES, found.plain_seconds, f"trains lane by lane: {found.note}")
 
 
 __all__ = ["Choice", "OutOfMemory", "calibrated"]

@@ -57,6 +57,8 @@ class FusedProgram:
 
     kernels: ClassVar[Callable[[], AbstractContextManager[object]]] = nullcontext
     """What the passes over examples run inside."""
+    graphs: ClassVar[bool] = False
+    """Whether a GPU's kernels are launched as graphs."""
     version: ClassVar[str] = FUSED_PROGRAM
     """Its part of the numerics."""
 
@@ -74,7 +76,7 @@ class FusedProgram:
         self._model = LanesModel(model)
         self._model.select(self._rows([0]))
         tapes = workload.prepared(("tapes", type(self), train.precision, self._setting.device), Tapes)
-        self._passes = Passes(self._model, workload.task, data.train, tapes, seed)
+        self._passes = Passes(self._model, workload.task, data.train, tapes, seed, graphs=self.graphs)
         self._optimizer = self._new_optimizer()
         self._update = 0
         self._first_losses = np.full(1, np.nan)
@@ -83,7 +85,7 @@ class FusedProgram:
 
     def _rows(self, index: Sequence[int]) -> torch.Tensor:
         lasting = self._n_epochs == LASTING
-        taped = self._setting.device.type == "cpu"
+        taped = self.graphs or self._setting.device.type == "cpu"
         rows = rows_of(index, self._operators, self._setting.order.batch_size, taped=taped, lasting=lasting)
         return torch.tensor(rows, device=self._setting.device)
 
@@ -130,13 +132,15 @@ class FusedProgram:
         self.n_lanes = len(index)
 
     def _select(self, index: Sequence[int]) -> None:
-        """Fill the rows with copies of lanes ``index``."""
+        """Fill the rows with copies of lanes ``index``; as many rows as before stay the same tensors."""
         rows = self._rows(index)
         with _memory_errors():
             moved = {name: t.index_select(0, rows) if t.ndim else t for name, t in self._optimizer.state().items()}
+            before = self._model.weights
             self._model.select(rows)
-            self._passes.forget()
-            self._optimizer = self._new_optimizer()
+            if self._model.weights is not before:
+                self._passes.forget()
+                self._optimizer = self._new_optimizer()
             self._optimizer.load(moved)
 
     def save(self, lane: int) -> State:
@@ -283,8 +287,35 @@ class FusedByProducts(FusedProgram):
     version = f"{FUSED_PROGRAM}, {CONVOLUTIONS_BY_PRODUCTS}"
 
 
-FUSED: Mapping[str, type[FusedProgram]] = MappingProxyType({"torch": FusedProgram, "products": FusedByProducts})
-"""The fused programs by the kernels of their convolutions."""
+class FusedGraphs(FusedProgram):
+    """The same on a GPU, each pass launched as one graph: ``tape.graph``."""
+
+    graphs = True
+    version = f"{FUSED_PROGRAM}, graphs"
+
+
+class FusedGraphsByProducts(FusedByProducts):
+    """Both."""
+
+    graphs = True
+    version = f"{FUSED_PROGRAM}, {CONVOLUTIONS_BY_PRODUCTS}, graphs"
+
+
+FUSED: Mapping[str, type[FusedProgram]] = MappingProxyType(
+    {
+        "torch": FusedProgram,
+        "products": FusedByProducts,
+        "torch, graphs": FusedGraphs,
+        "products, graphs": FusedGraphsByProducts,
+    }
+)
+"""The fused programs by the kernels of their convolutions, and by how these are launched."""
+
+
+def fused_kinds(device: torch.device, *, convolves: bool) -> list[str]:
+    """Those of ``FUSED`` that differ for a task on a device."""
+    kinds = ["torch", "products"] if convolves else ["torch"]
+    return [*kinds, *(f"{kind}, graphs" for kind in kinds)] if device.type == "cuda" else kinds
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class Group:
         self._kind = choice.program
         self.lanes = choice.lanes
         self.update_seconds = choice.update_seconds
-        self.note = None if choice.note is None else f"task {workload.task.name} trains lane by lane: {choice.note}"
+        self.note = None if choice.note is None else f"task {workload.task.name} {choice.note}"
         self.start = store_key(first_key(recipe, seed), fingerprint, choice.program.numerics(device))
         self.updates_per_epoch = updates_per_epoch_of(workload.n_train, train.batch_size)
 

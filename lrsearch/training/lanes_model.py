@@ -80,10 +80,15 @@ class LanesModel:
         self._model.train(mode)
 
     def select(self, index: torch.Tensor) -> None:
-        """Row i becomes a copy of row ``index[i]``."""
+        """Row i becomes a copy of row ``index[i]``; as many rows as before stay the same tensors."""
         weights = self.weights.index_select(0, index)
-        self.buffers = {name: tensor.index_select(0, index) for name, tensor in self.buffers.items()}
-        self.weights = weights
+        buffers = {name: tensor.index_select(0, index) for name, tensor in self.buffers.items()}
+        if len(weights) != len(self.weights):
+            self.weights, self.buffers = weights, buffers
+            return
+        self.weights.copy_(weights)
+        for name, tensor in buffers.items():
+            self.buffers[name].copy_(tensor)
 
     def call(
         self,

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ..schedules import FloatArray
+from . import mkl
 from .program import LIVE_PROGRAMS, OutOfMemory, Program
 from .repetition import check_repeats
 from .tape.taped import LONGEST_SECONDS, ORDINARY
@@ -48,6 +49,9 @@ PROBED = ((2, 1), (5, 4))
 """Numbers of lanes, and the place among them, whose bits are compared with those of a lane among many."""
 UPDATES = 3
 """After so many their bits are compared: the optimiser has gone on from its own moments twice."""
+OTHER_BITS = "a lane's last bits depend on how many others there are"
+"""Refused on a processor, where other ways cost little. A GPU's libraries choose kernels by the number of lanes."""
+ADVICE = f"they may not with {mkl.VARIABLE}={mkl.WANTED}, set before Python starts"
 RATE = 1e-3
 TOLERANCE = 1e-2
 """Relative: how far loss and validation loss of the same few updates may lie apart in the two kinds of program."""
@@ -72,7 +76,7 @@ class Measured:
     Attributes:
         plain_seconds: one update of a plain loop, in which nothing is measured.
         lanes: the most lanes of a fused program; 1 where ``note`` says why not.
-        note: why lanes are trained one after the other.
+        note: why lanes are trained one after the other; or, where they are not, what is not exact about that.
         kind: which of the fused programs is the fastest.
     """
 
@@ -113,9 +117,9 @@ def measured(alone: Callable[[], TorchProgram], companies: Mapping[str, Making],
             share *= found[1]
     for kind, lanes in reversed(faster):
         why = _tried(partial(_difference, alone, companies[kind]))
-        if why is None:
-            return replace(plain, lanes=lanes, kind=kind)
-        notes.append(why)
+        if why is None or (why == OTHER_BITS and where.type != "cpu"):
+            return replace(plain, lanes=lanes, kind=kind, note=why and f"is fused though {why}")
+        notes.insert(0, f"{why} ({ADVICE})" if why == OTHER_BITS and not mkl.strict() else why)
     return replace(plain, note=notes[0])
 
 
@@ -238,5 +242,5 @@ def _difference(alone: Making, company: Making) -> str | None:
         # a position holds the first loss, which only an interval records
         weights = [name for name in reference if name != POSITION]
         if any(not np.array_equal(state[name], reference[name], equal_nan=True) for name in weights):
-            return "a lane's last bits depend on how many others there are"
+            return OTHER_BITS
     return None

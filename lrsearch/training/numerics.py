@@ -6,6 +6,8 @@ import platform
 
 import numpy as np
 
+from . import mkl
+
 TORCH_PROGRAM = "lone 4"
 """Raise the number when a change to the torch program changes bits."""
 FUSED_PROGRAM = "fused 3"
@@ -28,7 +30,8 @@ def torch_numerics(device: str, program: str) -> str:
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # torch types it not
         where = f"{name}, cuda {torch.version.cuda}, cudnn {cudnn}"
     elif kind == "cpu":
-        where = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, threads {THREADS}"
+        capability = torch.backends.cpu.get_cpu_capability()
+        where = f"{platform.machine()} {capability}, products {mkl.mode()}, threads {THREADS}"
     else:
         where = platform.machine()
     return f"torch {torch.__version__}; {kind} {where}; {program}"

@@ -15,7 +15,7 @@ from .batches import EVALUATED_AT_ONCE, Tensors
 from .interval import Tally
 from .judged import batch_loss, measured_sums
 from .lanes_model import LanesModel
-from .tape import Results, Tape, Taped, Tapes
+from .tape import Graphed, Results, Tape, Taped, Tapes
 
 GRADIENT = ""
 """The name of the gradient among what is measured of a batch."""
@@ -31,11 +31,15 @@ class Passes:
         tapes: those of the task's other lanes.
         seed: what the model was drawn from. Lanes of another seed have tapes of their own: a model may hold what it
             drew where no tape sees it, and a look at one batch may not show the difference.
+        graphs: whether a GPU's kernels are launched as graphs.
     """
 
-    def __init__(self, model: LanesModel, task: Task, train: Tensors, tapes: Tapes, seed: int) -> None:
+    def __init__(
+        self, model: LanesModel, task: Task, train: Tensors, tapes: Tapes, seed: int, *, graphs: bool = False
+    ) -> None:
         self._model, self._task, self._train = model, task, train
         self._tapes, self._seed = tapes, seed
+        self._replayed = Taped if model.weights.device.type == "cpu" else Graphed if graphs else None
         self._taped: dict[Hashable, Taped] = {}
         self._proven: WeakSet[Tape] = WeakSet()
         self._batches: dict[Hashable, Tensors] = {}
@@ -96,13 +100,13 @@ class Passes:
     def _call(self, kind: Hashable, function: Callable[[], Results], batch: Tensors) -> Results:
         """``function``, which does the same to ``batch`` and the lanes whenever it is of one ``kind``."""
         model = self._model
-        if model.weights.device.type != "cpu":
+        if self._replayed is None:
             return function()
         taped = self._taped.get(kind)
         if taped is None:
             given = (model.weights, *model.buffers.values(), *model.fixed.values(), *batch)
             known = self._tapes.of((self._seed, kind, len(model.weights)))
-            taped = self._taped[kind] = Taped(function, given, known, proven=known.tape in self._proven)
+            taped = self._taped[kind] = self._replayed(function, given, known, proven=known.tape in self._proven)
         played = taped.plays
         results = taped()
         if taped.plays and not played and taped.known.tape is not None:

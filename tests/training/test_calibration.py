@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import torch
 
 from lrsearch.study import TrainSpec
 from lrsearch.tasks.catalog import BUILT_IN
-from lrsearch.training import calibration, measurement
+from lrsearch.training import calibration, measurement, mkl
 from lrsearch.training.calibration import calibrated
 from lrsearch.training.fused_program import FusedProgram
 from lrsearch.training.least_squares import LeastSquaresProgram
+from lrsearch.training.program import MODEL
 from lrsearch.training.torch_program import TorchProgram
 from lrsearch.training.workload import Workload
 
@@ -61,6 +63,29 @@ def test_what_cannot_share_a_program_trains_lane_by_lane_and_says_why_once(task,
     assert re.search(says, choice.note)
     assert calibrated(workload, TRAIN, 1, "cpu") == choice
     assert len([record for record in caplog.records if choice.note in record.getMessage()]) == 1
+
+
+class Uneven(FusedProgram):
+    """Its lanes' last bits depend on how many there are."""
+
+    def save(self, lane):
+        state = super().save(lane)
+        name = next(name for name in state if name.startswith(MODEL))
+        return state | {name: state[name] * (1 + 1e-6 * self.n_lanes)}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_lanes_whose_bits_depend_on_their_number_are_fused_on_other_devices_than_processors_only(monkeypatch, strict):
+    monkeypatch.setattr(mkl, "strict", lambda: strict)
+    workload = Workload(BUILT_IN["synthetic-mlp"], {})
+    made = partial(TorchProgram, workload, TRAIN, 0, "cpu"), {"torch": partial(Uneven, workload, TRAIN, 0, "cpu")}
+    refused = measurement.measured(*made, torch.device("cpu"))
+    assert refused.lanes == 1
+    assert "last bits" in refused.note
+    assert ("MKL_CBWR" in refused.note) is not strict
+    taken = measurement.measured(*made, torch.device("mps"))
+    assert taken.lanes > 1
+    assert taken.note.startswith("is fused though a lane's last bits depend")
 
 
 def test_a_small_network_is_fused_and_another_process_chooses_alike(folder, monkeypatch):

@@ -2,6 +2,6 @@
 
 from .recording import forbid, under_way
 from .tape import Tape, Tapes
-from .taped import Results, Taped
+from .taped import Graphed, Results, Taped
 
-__all__ = ["Results", "Tape", "Taped", "Tapes", "forbid", "under_way"]
+__all__ = ["Graphed", "Results", "Tape", "Taped", "Tapes", "forbid", "under_way"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
+from .graph import Graph, Watch
 from .memory import Memory
 from .products import quickened
 from .recording import Recording
@@ -24,7 +25,7 @@ LONGEST_SECONDS = 0.06
 
 
 class Taped:
-    """``function``, from a tape where that is worth it and gives the same bits.
+    """``function``, from a tape where that is worth it and gives the same bits; on processors.
 
     A tape holds what torch's operators did in one call. Playing it goes through no Python of the model's, no autograd
     and no vmap, and finds no memory. It is used only after a call in which it gave the very bits of ``function``.
@@ -51,7 +52,7 @@ class Taped:
         self._function = function
         self._given = given
         self.known = before or Experience()
-        self._played = None if self.known.tape is None else self.known.tape.on(given)
+        self._played: Played | Graph | None = None if self.known.tape is None else self.known.tape.on(given)
         self._borrowed, self._quick = self._played is not None, True
         start = Taped._called if self.known.unfit else Taped._ordinary
         if self._played is not None:
@@ -77,15 +78,14 @@ class Taped:
         known.fastest = min(known.fastest, time.perf_counter() - began)
         known.n_calls += 1
         if known.n_calls >= ORDINARY:
-            self._next = Taped._recorded if known.fastest < LONGEST_SECONDS else Taped._called
+            self._next = type(self)._recorded if known.fastest < LONGEST_SECONDS else Taped._called
         return results
 
     def _recorded(self) -> Results:
         with (recording := Recording()):
             results = self._function()
         if recording.unfit is not None:
-            logger.info("not taped: %s", recording.unfit)
-            self.known.unfit, self._next = True, Taped._called
+            self._give_up(recording.unfit)
             return results
         kept = list(results.values())
         calls = shortened(recording.calls, kept)
@@ -99,28 +99,65 @@ class Taped:
         """Call the function and the tape from the same start."""
         assert self._played is not None
         changed = self._played.changed
-        drawn, before = torch.get_rng_state(), _copies(changed)
+        drawn, before = self._generators(), _copies(changed)
         taped = [*_copies(self._played.play().values()), *_copies(changed)]
-        torch.set_rng_state(drawn)
+        self._set_generators(drawn)
         with torch.no_grad():
             for tensor, copy in zip(changed, before, strict=True):
                 tensor.copy_(copy)
         results = self._function()
         if all(map(same_bits, taped, [*results.values(), *changed])):
             self._next = Taped._replayed
-            self.known.tape = self.known.tape if self._borrowed else Tape.of(self._played, self._given)
+            if isinstance(self._played, Played) and not self._borrowed:
+                self.known.tape = Tape.of(self._played, self._given)
         elif self._borrowed:
             self._next = Taped._recorded
         elif self._quick:
             self._next, self._quick = Taped._recorded, False
         else:
-            logger.info("not taped: it depends on more than its tensors")
-            self.known.unfit, self._next = True, Taped._called
+            self._give_up("it depends on more than its tensors")
         return results
+
+    def _give_up(self, why: str) -> None:
+        logger.info("not taped: %s", why)
+        self.known.unfit, self._next, self._played = True, Taped._called, None
+
+    def _generators(self) -> list[torch.Tensor]:
+        return [torch.get_rng_state()]
+
+    def _set_generators(self, states: list[torch.Tensor]) -> None:
+        torch.set_rng_state(states[0])
 
     def _replayed(self) -> Results:
         assert self._played is not None
         return self._played.play()
+
+
+class Graphed(Taped):
+    """The same on a GPU, in a ``Graph`` in place of a tape; its functions share what is known, but no graphs.
+
+    ``given`` is every tensor that the function may change, and it may draw from the device's generator.
+    """
+
+    def _recorded(self) -> Results:
+        with (watch := Watch()):
+            results = self._function()
+        try:
+            if watch.unfit is None:
+                self._played, self._quick = Graph(self._function, self._given), False
+                self._next = Taped._compared
+            else:
+                self._give_up(watch.unfit)
+        except RuntimeError as error:  # memory, too: the function itself has just had enough
+            self._give_up(str(error))
+        return results
+
+    def _generators(self) -> list[torch.Tensor]:
+        return [torch.get_rng_state(), torch.cuda.get_rng_state(self._given[0].device)]
+
+    def _set_generators(self, states: list[torch.Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        torch.cuda.set_rng_state(states[1], self._given[0].device)
 
 
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
