@@ -9,7 +9,7 @@ from functools import cache
 
 import torch
 
-from .recording import Call, aten, storage_of
+from .recording import Call, storage_of
 
 FEWEST_ROWS = 32
 """A product of fewer rows does not gain what laying out its second factor costs."""
@@ -128,7 +128,7 @@ def _same_view(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _product(left: torch.Tensor, right: torch.Tensor, into: torch.Tensor) -> Call:
-    return Call("bmm", aten.bmm.out, (left, right), {"out": into}, (into,), ())
+    return Call("bmm", torch.bmm, (left, right), {"out": into}, (into,), ())
 
 
 def _copy(source: torch.Tensor, call: Call) -> Call:

@@ -22,13 +22,21 @@ READING = frozenset(
     }
 )
 """Methods by which Python gets at a tensor's numbers without an operator."""
-BY_NUMBER: Mapping[Any, Callable[..., Any]] = {
-    aten.add.Scalar: torch.add,
-    aten.sub.Scalar: torch.sub,
-    aten.mul.Scalar: torch.mul,
-    aten.div.Scalar: torch.div,
+BY_NUMBER = frozenset({aten.add.Scalar, aten.sub.Scalar, aten.mul.Scalar, aten.div.Scalar})
+"""Operators with a number, which have no overload that writes a result where it is told to; torch's functions do."""
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    name: getattr(torch, name)
+    for name in (
+        *("add", "sub", "mul", "div", "neg", "exp", "log", "sqrt", "tanh", "sigmoid", "clamp_min", "where", "maximum"),
+        *("minimum", "gt", "ge", "lt", "le", "eq", "ne", "bmm", "mm", "sum", "mean", "index_select"),
+    )
+} | {"linalg_vector_norm": torch.linalg.vector_norm}
+"""Torch's own functions of the same name, arguments and ``out=``: called in half the time of an operator's overload."""
+IN_PLACE: Mapping[str, Callable[..., Any]] = {
+    name: getattr(torch.Tensor, name)
+    for name in ("add_", "sub_", "mul_", "div_", "neg_", "exp_", "log_", "sqrt_", "fill_", "zero_", "copy_")
 }
-"""Operators with a number, and who writes their results where they are told to."""
+"""The same for operators that change their first argument."""
 UNSAID: Mapping[str, tuple[int, ...]] = {"native_batch_norm": (3, 4)}
 """Arguments that operators change though their schemas do not say so: running means and variances."""
 
@@ -146,7 +154,7 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
             run, args, kwargs = _written(func, args, kwargs, fresh)
             self.calls.append(Call(name, run, args, kwargs, tuple(fresh), changed, draws))
         elif changed:
-            self.calls.append(Call(name, func, args, kwargs, (), changed, draws))
+            self.calls.append(Call(name, IN_PLACE.get(name, func), args, kwargs, (), changed, draws))
 
 
 class _Reading(TorchFunctionMode):
@@ -177,17 +185,19 @@ def _written(
     func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], results: list[torch.Tensor]
 ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
     """What to call so that ``results`` are written where they are, in as few passes over memory as torch knows."""
+    name = func.overloadpacket.__name__
     if func is aten.relu.default:
-        return aten.clamp_min.out, (args[0], 0), {"out": results[0]}
+        return torch.clamp_min, (args[0], 0), {"out": results[0]}
     if func is aten.clone.default:
         return torch.Tensor.copy_, (results[0], args[0]), {}
     if func in BY_NUMBER and not kwargs:
-        return BY_NUMBER[func], args, {"out": results[0]}
+        return FUNCTIONS[name], args, {"out": results[0]}
     found = _out_variant(func)
     if found is None:
         return partial(_copied, func), (results, *args), kwargs
     variant, names = found
-    return variant, args, {**kwargs, **dict(zip(names, results, strict=True))}
+    run = FUNCTIONS.get(name, variant) if names == ("out",) else variant
+    return run, args, {**kwargs, **dict(zip(names, results, strict=True))}
 
 
 def _copied(func: Callable[..., Any], into: list[torch.Tensor], /, *args: Any, **kwargs: Any) -> None:
