@@ -155,7 +155,9 @@ def opened(database: str | None = None) -> Iterator[Service]:
 def load(tasks: TaskNames = ()) -> dict[str, type[Task]]:
     """Every registered task by name, with the user's own: classes, or ``"my.py:MyTask"``."""
     from .tasks.registry import checked, load_tasks
+    from .training import mkl
 
+    mkl.repeat()  # before tasks are loaded, which may multiply
     classes = [task for task in tasks if not isinstance(task, str)]
     known = dict(load_tasks([task for task in tasks if isinstance(task, str)]))
     for task in classes:

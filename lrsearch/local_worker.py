@@ -47,11 +47,9 @@ def on_this_machine(
         device: ``"cpu"``, ``"cuda:1"``, ...; None = the best one here.
     """
     from .tasks.registry import offers
-    from .training import mkl
     from .training.prefixes import PrefixStore
     from .training.trainer import Trainer
 
-    mkl.repeat()  # has an effect where nobody multiplied before
     return Worker(
         verbs,
         Trainer(tasks, PrefixStore.default(), device),

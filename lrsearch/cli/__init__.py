@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typer
 
-from ..training import mkl
 from . import (
     audit,
     best,
@@ -27,8 +26,6 @@ from . import (
     worker,
 )
 from .exits import Commands
-
-mkl.repeat()  # before tasks are loaded, which may multiply; the processes that this one starts are told so, too
 
 app = typer.Typer(
     name="lrsearch",

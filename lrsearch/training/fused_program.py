@@ -35,7 +35,7 @@ from .torch_lane import POSITION, as_copy, placed_model
 from .wide import Layout, group_rates, layouts, momenta
 from .workload import Workload
 
-LASTING = 8
+LASTING = 12
 """Epochs after a fork from which on lanes are given no more rows than they need."""
 CLIP_EPS = 1e-6
 """As in ``torch.nn.utils.clip_grad_norm_``."""
@@ -305,8 +305,8 @@ FUSED: Mapping[str, type[FusedProgram]] = MappingProxyType(
     {
         "torch": FusedProgram,
         "products": FusedByProducts,
-        "torch, graphs": FusedGraphs,
-        "products, graphs": FusedGraphsByProducts,
+        "torch-graphs": FusedGraphs,
+        "products-graphs": FusedGraphsByProducts,
     }
 )
 """The fused programs by the kernels of their convolutions, and by how these are launched."""
@@ -315,7 +315,7 @@ FUSED: Mapping[str, type[FusedProgram]] = MappingProxyType(
 def fused_kinds(device: torch.device, *, convolves: bool) -> list[str]:
     """Those of ``FUSED`` that differ for a task on a device."""
     kinds = ["torch", "products"] if convolves else ["torch"]
-    return [*kinds, *(f"{kind}, graphs" for kind in kinds)] if device.type == "cuda" else kinds
+    return [*kinds, *(f"{kind}-graphs" for kind in kinds)] if device.type == "cuda" else kinds
 
 
 @contextmanager

@@ -88,12 +88,16 @@ def point(run: Run, record: EpochRecord, *, shared: bool) -> Point:
         update=None if in_epochs else run.plan.bounds(record.epoch)[1],
         seed=run.seed,
         shared=shared,
-        lr_first=record.lr_first,
-        lr_last=record.lr_last,
+        lr_first=_measured(record.lr_first),
+        lr_last=_measured(record.lr_last),
         seconds=record.seconds,
-        metrics={name: value if math.isfinite(value) else None for name, value in record.metrics.items()},
+        metrics={name: _measured(value) for name, value in record.metrics.items()},
         diagnostics=record.diagnostics,
     )
+
+
+def _measured(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 @lru_cache

@@ -29,7 +29,7 @@ BLOCK = 32
 TAPED_FLOPS = 10**9
 """An update of more operations takes too long to be recorded, see ``tape``."""
 CHEAP, CHEAP_FLOPS = 8, 2_000_000
-"""So many rows more are nothing where an update of one has so few operations: calling an operator takes longer."""
+"""Where an update of one row has so few operations, few rows more are nothing: calling an operator takes longer."""
 SHAPES = (
     "view _unsafe_view reshape t transpose permute expand unsqueeze squeeze slice select cat split detach alias clone"
 )

@@ -51,7 +51,7 @@ UPDATES = 3
 """After so many their bits are compared: the optimiser has gone on from its own moments twice."""
 OTHER_BITS = "a lane's last bits depend on how many others there are"
 """Refused on a processor, where other ways cost little. A GPU's libraries choose kernels by the number of lanes."""
-ADVICE = f"they may not with {mkl.VARIABLE}={mkl.WANTED}, set before Python starts"
+ADVICE = f"with {mkl.VARIABLE}={mkl.WANTED} set before Python starts they may be the same"
 RATE = 1e-3
 TOLERANCE = 1e-2
 """Relative: how far loss and validation loss of the same few updates may lie apart in the two kinds of program."""
@@ -119,7 +119,8 @@ def measured(alone: Callable[[], TorchProgram], companies: Mapping[str, Making],
         why = _tried(partial(_difference, alone, companies[kind]))
         if why is None or (why == OTHER_BITS and where.type != "cpu"):
             return replace(plain, lanes=lanes, kind=kind, note=why and f"is fused though {why}")
-        notes.insert(0, f"{why} ({ADVICE})" if why == OTHER_BITS and not mkl.strict() else why)
+        asks = why == OTHER_BITS and mkl.mode() != "none" and not mkl.strict()
+        notes.insert(0, f"{why} ({ADVICE})" if asks else why)
     return replace(plain, note=notes[0])
 
 

@@ -19,23 +19,27 @@ STRICT = 0x10000
 
 
 def repeat() -> None:
-    """Ask for products that do not depend on where factors lie, unless the environment asks for something itself."""
+    """Ask for products that do not depend on where factors lie, unless the environment asks for something itself.
+
+    It is asked for in this process's environment, which the processes that it starts get, too.
+    """
     os.environ.setdefault(VARIABLE, WANTED)
 
 
 @cache
 def mode() -> str:
-    """What is in force in this process, as MKL's own number; elsewhere than in torch's wheels as it was asked for."""
+    """What is in force in this process, as MKL's own number; "none" without MKL, "unknown" where it does not tell."""
     import torch
 
+    if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]  # torch types it not
+        return "none"
     try:
         library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
         return f"{library.mkl_serv_cbwr_get(-1):#x}"
     except (OSError, AttributeError):
-        return os.environ.get(VARIABLE, "")
+        return "unknown"
 
 
 def strict() -> bool:
-    """Whether products do not depend on where factors lie, as far as MKL tells."""
-    found = mode()
-    return bool(int(found, 16) & STRICT) if found.startswith("0x") else found == WANTED
+    """Whether products do not depend on where factors lie, as MKL tells."""
+    return mode().startswith("0x") and bool(int(mode(), 16) & STRICT)

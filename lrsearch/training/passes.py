@@ -39,7 +39,9 @@ class Passes:
     ) -> None:
         self._model, self._task, self._train = model, task, train
         self._tapes, self._seed = tapes, seed
-        self._replayed = Taped if model.weights.device.type == "cpu" else Graphed if graphs else None
+        self._replayed: Callable[..., Taped] | None = Taped if model.weights.device.type == "cpu" else None
+        if graphs:
+            self._replayed = partial(Graphed, pool=torch.cuda.graph_pool_handle())
         self._taped: dict[Hashable, Taped] = {}
         self._proven: WeakSet[Tape] = WeakSet()
         self._batches: dict[Hashable, Tensors] = {}
@@ -105,7 +107,7 @@ class Passes:
         taped = self._taped.get(kind)
         if taped is None:
             given = (model.weights, *model.buffers.values(), *model.fixed.values(), *batch)
-            known = self._tapes.of((self._seed, kind, len(model.weights)))
+            known = self._tapes.of((self._seed, kind), len(model.weights))
             taped = self._taped[kind] = self._replayed(function, given, known, proven=known.tape in self._proven)
         played = taped.plays
         results = taped()

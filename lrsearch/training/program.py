@@ -62,7 +62,7 @@ class EpochRecord:
         JSON knows no NaN and no infinity: such a metric is its name as a string.
         """
         rates = (self.lr_first, self.lr_last)
-        content = (self.epoch, *rates, self.seconds, self.metrics, self.divergence, self.diagnostics)
+        content = (self.epoch, *rates, self.seconds, dict(self.metrics), self.divergence, self.diagnostics)
         return to_json(content, inf_nan_mode="strings").decode()
 
     @classmethod
@@ -70,9 +70,9 @@ class EpochRecord:
         """The record whose ``text`` was read as ``content``."""
         epoch, lr_first, lr_last, seconds, metrics, divergence, *looked = content
         values = {name: float(value) for name, value in metrics.items()}
-        where = None if divergence is None else tuple(divergence)
+        where = None if divergence is None else (int(divergence[0]), float(divergence[1]))
         diagnostics = Diagnostics.model_validate(looked[0]) if looked and looked[0] is not None else None
-        return cls(epoch, lr_first, lr_last, seconds, values, where, diagnostics)
+        return cls(epoch, float(lr_first), float(lr_last), float(seconds), values, where, diagnostics)
 
 
 class OutOfMemory(Exception):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,9 @@ import torch
 from lrsearch.study import TrainSpec
 from lrsearch.training.calibration import calibrated
 from lrsearch.training.fused_program import FUSED, FusedProgram, fused_kinds
+from lrsearch.training.python_draws import python_draws
+from lrsearch.training.tape import Graphed
+from lrsearch.training.tape.graph import Graph, Watch
 from lrsearch.training.torch_lane import convolves
 from lrsearch.training.torch_program import TorchProgram
 from lrsearch.training.workload import Workload
@@ -18,6 +23,7 @@ from .zoo import FUSABLE
 GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
 ON_GPU = pytest.mark.parametrize("device", [pytest.param("cuda", marks=GPU)])
+WITHOUT = {FUSED[f"{kind}-graphs"]: FUSED[kind] for kind in ("torch", "products")}
 RATES = np.array([0.02, 0.01, 0.005])
 WORKLOADS = {name: Workload(task, {}) for name, task in FUSABLE.items()}
 
@@ -68,7 +74,7 @@ def test_graphs_give_the_bits_of_what_they_captured(same, name, device):
     for kind in kinds_on(device, name):
         if kind.graphs:
             records, state = trained(kind(*given(name, device)))
-            expected, plainly = trained(kind.__mro__[1](*given(name, device)))
+            expected, plainly = trained(WITHOUT[kind](*given(name, device)))
             assert same(state, plainly)
             assert all(map(same, records, expected))
 
@@ -102,3 +108,37 @@ def test_a_lane_is_the_same_alone_and_in_company_or_it_is_said(same, name, devic
         assert same(crowd.save(4), alone.save(0))
     else:
         assert largest_difference(crowd.save(4), alone.save(0)) < 1e-2
+
+
+@ON_GPU
+def test_dropout_goes_on_after_a_capture_that_failed(device):
+    given = torch.ones(64, device=device)
+
+    def reads():
+        return {"it": torch.dropout(given, 0.5, True) * float(given.sum())}
+
+    with Watch() as watch:
+        reads()
+    assert watch.unfit is not None
+    with pytest.raises(RuntimeError):
+        Graph(reads, watch, torch.device(device), torch.cuda.graph_pool_handle())
+    assert torch.dropout(given, 0.5, True).isfinite().all()
+
+
+@ON_GPU
+def test_what_draws_from_python_or_looks_at_numbers_is_not_captured(device):
+    given = torch.ones(4, device=device)
+
+    def drawing():
+        with python_draws():
+            return {"it": given * (2 if random.random() < 0.1 else 3)}
+
+    for function in (
+        drawing,
+        lambda: {"it": given * given.sum().item()},
+        lambda: {"it": given + torch.tensor([1.0] * 4, device=device)},
+    ):
+        call = Graphed(function, [given], pool=torch.cuda.graph_pool_handle())
+        for _ in range(8):
+            call()
+        assert not call.plays

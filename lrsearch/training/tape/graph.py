@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from .recording import UNFIT, tensors_in
+from .recording import Recording, aten, storage_of, tensors_in
 
 
 class Graph:
@@ -18,26 +18,36 @@ class Graph:
 
     Args:
         function: gives new tensors by name; was called before, so that libraries have found their memory.
-        given: every tensor that was there before and that it may write, the same objects at every call.
+        watch: looked at a call of it.
+        device: where it runs.
+        pool: the memory that it shares with graphs that are never played at the same time.
 
     Attributes:
         results: what playing leaves, by name.
-        changed: ``given``.
+        changed: the tensors that were there before and are written.
 
     Raises:
         RuntimeError: it does what no graph can, or memory runs out.
     """
 
-    def __init__(self, function: Callable[[], Mapping[str, torch.Tensor]], given: Sequence[torch.Tensor]) -> None:
-        self.changed = given
+    def __init__(
+        self, function: Callable[[], Mapping[str, torch.Tensor]], watch: Watch, device: torch.device, pool: Any
+    ) -> None:
+        self.changed: Sequence[torch.Tensor] = watch.changed
+        self._read = watch.given  # kernels read there as long as the graph is played
         self._graph = torch.cuda.CUDAGraph()
-        stream = torch.cuda.current_stream()
+        before = torch.cuda.current_stream(device)
         try:
             # other threads may go on meanwhile
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self._graph, pool, _stream(device), capture_error_mode="thread_local"):
                 self.results = function()
-        finally:
-            torch.cuda.set_stream(stream)  # torch leaves its own one current where a capture fails
+        except RuntimeError:
+            torch.cuda.set_stream(before)  # torch leaves its own one current where a capture fails
+            generator = torch.cuda.default_generators[before.device_index]
+            generator.graphsafe_set_state(
+                generator.clone_state()
+            )  # and, until 2.12, a generator that waits for its end
+            raise
 
     def play(self) -> Mapping[str, torch.Tensor]:
         """The results, in tensors that the next playing writes again."""
@@ -45,21 +55,29 @@ class Graph:
         return self.results
 
 
-class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch types it not
-    """Looks for what must not be captured: a failed capture leaves torch's generators unusable.
+class Watch(Recording):  # type: ignore[no-untyped-call]  # torch types it not
+    """A recording that also knows what no graph can do, before it is tried.
 
     Attributes:
-        unfit: why what ran inside may not be captured; None where it may.
+        given: every tensor that was there before.
     """
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch types it not
-        self.unfit: str | None = None
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if UNFIT.intersection(func.tags):
-            self.unfit = f"{func} depends on numbers"
+        result = super().__torch_dispatch__(func, types, args, kwargs)
+        if func is aten.lift_fresh.default:
+            self.unfit = "it makes a tensor of Python's numbers, which are copied to the device"
         elif any(tensor.device.type != "cuda" for tensor in tensors_in(args, kwargs, result)):
             self.unfit = f"{func} works on another device"
         return result
+
+    @property
+    def given(self) -> list[torch.Tensor]:
+        """Every tensor that was there before."""
+        made = {storage_of(tensor) for call in self.calls for tensor in call.fresh}
+        return [tensor for call in self.calls for tensor in call.touched if storage_of(tensor) not in made]
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """The one that captures: torch's own belongs to the device that came first."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch types it not

@@ -154,7 +154,8 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
             run, args, kwargs = _written(func, args, kwargs, fresh)
             self.calls.append(Call(name, run, args, kwargs, tuple(fresh), changed, draws))
         elif changed:
-            self.calls.append(Call(name, IN_PLACE.get(name, func), args, kwargs, (), changed, draws))
+            run = IN_PLACE.get(name, func) if func.namespace == "aten" else func
+            self.calls.append(Call(name, run, args, kwargs, (), changed, draws))
 
 
 class _Reading(TorchFunctionMode):
@@ -186,6 +187,8 @@ def _written(
 ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
     """What to call so that ``results`` are written where they are, in as few passes over memory as torch knows."""
     name = func.overloadpacket.__name__
+    if func.namespace != "aten":
+        name = ""
     if func is aten.relu.default:
         return torch.clamp_min, (args[0], 0), {"out": results[0]}
     if func is aten.clone.default:

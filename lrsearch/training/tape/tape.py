@@ -136,10 +136,22 @@ class Tapes:
 
     def __init__(self) -> None:
         self._known: OrderedDict[Hashable, Experience] = OrderedDict()
+        self._newest: dict[Hashable, tuple[int, Experience]] = {}
 
-    def of(self, key: Hashable) -> Experience:
-        """What is known of the calls of one kind."""
-        found = self._known.setdefault(key, Experience())
+    def of(self, kind: Hashable, size: int = 1) -> Experience:
+        """What is known of the calls of one kind on tensors of one size.
+
+        Where one of another size was taped, the first call of this one may be recorded: it is no longer asked whether
+        that pays, only whether the call is short enough, as the other one's time tells.
+        """
+        key = kind, size
+        if key not in self._known:
+            other_size, other = self._newest.get(kind, (size, Experience()))
+            self._known[key] = found = Experience()
+            if other.tape is not None:
+                found.n_calls, found.fastest = other.n_calls, other.fastest * max(1.0, size / other_size)
+        found = self._known[key]
+        self._newest[kind] = size, found
         self._known.move_to_end(key)
         room = MOST_BYTES
         for known in reversed(self._known.values()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -25,14 +26,14 @@ LONGEST_SECONDS = 0.06
 
 
 class Taped:
-    """``function``, from a tape where that is worth it and gives the same bits; on processors.
+    """``function``, from a tape where that is worth it and gives the same bits.
 
     A tape holds what torch's operators did in one call. Playing it goes through no Python of the model's, no autograd
     and no vmap, and finds no memory. It is used only after a call in which it gave the very bits of ``function``.
 
     Args:
-        function: gives new tensors by name. It draws from torch's generator of the processor only; the tensors it
-            reads and changes are the same objects at every call.
+        function: gives new tensors by name, on a processor. It draws from that one's generator of torch only; the
+            tensors it reads and changes are the same objects at every call.
         given: those of them that another function like this one has others for.
         before: what is known of those like it.
         proven: whether their tape gave the very bits of this function already.
@@ -54,10 +55,12 @@ class Taped:
         self.known = before or Experience()
         self._played: Played | Graph | None = None if self.known.tape is None else self.known.tape.on(given)
         self._borrowed, self._quick = self._played is not None, True
-        start = Taped._called if self.known.unfit else Taped._ordinary
+        # unbound: what has no cycle is freed at once
+        self._next: Callable[[Taped], Results] = self._recorded_or(Taped._ordinary)
         if self._played is not None:
-            start = Taped._replayed if proven else Taped._compared
-        self._next: Callable[[Taped], Results] = start  # unbound: what has no cycle is freed at once
+            self._next = Taped._replayed if proven else Taped._compared
+        elif self.known.unfit:
+            self._next = Taped._called
 
     def __call__(self) -> Results:
         """What ``function`` gives, in tensors that the next call may write again."""
@@ -78,8 +81,12 @@ class Taped:
         known.fastest = min(known.fastest, time.perf_counter() - began)
         known.n_calls += 1
         if known.n_calls >= ORDINARY:
-            self._next = type(self)._recorded if known.fastest < LONGEST_SECONDS else Taped._called
+            self._next = self._recorded_or(Taped._called)
         return results
+
+    def _recorded_or(self, otherwise: Callable[[Taped], Results]) -> Callable[[Taped], Results]:
+        known = self.known
+        return type(self)._recorded if known.n_calls >= ORDINARY and known.fastest < LONGEST_SECONDS else otherwise
 
     def _recorded(self) -> Results:
         with (recording := Recording()):
@@ -119,7 +126,7 @@ class Taped:
         return results
 
     def _give_up(self, why: str) -> None:
-        logger.info("not taped: %s", why)
+        logger.info("not replayed: %s", why)
         self.known.unfit, self._next, self._played = True, Taped._called, None
 
     def _generators(self) -> list[torch.Tensor]:
@@ -136,19 +143,28 @@ class Taped:
 class Graphed(Taped):
     """The same on a GPU, in a ``Graph`` in place of a tape; its functions share what is known, but no graphs.
 
-    ``given`` is every tensor that the function may change, and it may draw from the device's generator.
+    The function may draw from the device's generator, too.
+
+    Args:
+        pool: the memory of all graphs that are never played at the same time.
     """
+
+    def __init__(self, *args: Any, pool: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pool = pool
 
     def _recorded(self) -> Results:
         with (watch := Watch()):
             results = self._function()
+        if watch.unfit is not None:
+            self._give_up(watch.unfit)
+            return results
         try:
-            if watch.unfit is None:
-                self._played, self._quick = Graph(self._function, self._given), False
-                self._next = Taped._compared
-            else:
-                self._give_up(watch.unfit)
-        except RuntimeError as error:  # memory, too: the function itself has just had enough
+            self._played, self._quick = Graph(self._function, watch, self._given[0].device, self._pool), False
+            self._next = Taped._compared
+        except torch.OutOfMemoryError:  # of this moment: the function itself has just had enough
+            self._next = Taped._called
+        except RuntimeError as error:
             self._give_up(str(error))
         return results
 
@@ -161,8 +177,11 @@ class Graphed(Taped):
 
 
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors are equal; what is no number equals itself."""
-    return one.shape == other.shape and torch.allclose(one.double(), other.double(), 0.0, 0.0, equal_nan=True)
+    """Whether two tensors are equal, signs of zeros included; what is no number equals itself."""
+    one, other = (torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in (one, other))
+    if one.shape != other.shape or not torch.allclose(one.double(), other.double(), 0.0, 0.0, equal_nan=True):
+        return False
+    return bool(((one.signbit() == other.signbit()) | one.isnan()).all())
 
 
 def _copies(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
