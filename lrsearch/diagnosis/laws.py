@@ -15,7 +15,7 @@ EARLY = 0.1
 """The share of a training that counts as its beginning; ten updates at least."""
 LASTS = 0.25
 """The share of a training in which a rise from the beginning has its top."""
-BACK = 0.25
+BACK = 0.5
 """A loss that rose and ends below this share of its first value has come back: the beginning alone was at fault."""
 FELL = 0.5
 """A loss that fell to less than this share of its first value has been learnt from."""
@@ -173,7 +173,8 @@ def rose_early(trace: Trace) -> Finding | None:
     times = float(most[at] / max(float(usual[:at].min()), TINY))
     back = at + 1 + np.flatnonzero(most[at + 1 :] < 0.5 * most[at])[:1]
     high = not np.isfinite(trace.lr).any() or trace.lr[began : at + 1].max() >= 0.3 * trace.peak_rate
-    if not len(back) or most[back[0] :].max() > 0.7 * most[at] or not high:
+    # as long as it may rise on it may also swing
+    if not len(back) or most[max(back[0], near[-1]) :].max() > 0.7 * most[at] or not high:
         return None
     share = float(trace.updates[at]) / trace.horizon
     return Finding(times, {"times": times, "share": share, "rate": float(trace.lr[began])})

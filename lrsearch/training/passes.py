@@ -39,8 +39,9 @@ class Passes:
     ) -> None:
         self._model, self._task, self._train = model, task, train
         self._tapes, self._seed = tapes, seed
-        self._replayed: Callable[..., Taped] | None = Taped if model.weights.device.type == "cpu" else None
-        if graphs:
+        kind = model.weights.device.type
+        self._replayed: Callable[..., Taped] | None = Taped if kind == "cpu" else None
+        if graphs and kind == "cuda":
             self._replayed = partial(Graphed, pool=torch.cuda.graph_pool_handle())
         self._taped: dict[Hashable, Taped] = {}
         self._proven: WeakSet[Tape] = WeakSet()
