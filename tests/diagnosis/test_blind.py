@@ -14,7 +14,7 @@ from .blind import CASES, Records, warm_up_too_short
 
 # Three were called healthy when first diagnosed, and left as they are; the rules were widened later, with the trainings
 # of `healthy.py` written before as what they must not speak of:
-#   warm_up_too_short: the rise goes on for 37 updates, as the rate falls; it was looked for in the first tenth alone. On
+#   warm_up_too_short: the rise goes on for 37 updates, as the rate falls; it was looked for in the first tenth. On
 #     another processor it swings for longer, and ends at a third of its first value; a quarter was asked for;
 #   dead_units: two thirds of the second layer's channels, always; four fifths were asked for;
 #   overfitting: the validation loss climbs from 2.07 to 2.26 in two thirds of the epochs; a fifth was asked for.
