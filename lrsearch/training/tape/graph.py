@@ -42,11 +42,10 @@ class Graph:
             with torch.cuda.graph(self._graph, pool, _stream(device), capture_error_mode="thread_local"):
                 self.results = function()
         except RuntimeError:
-            torch.cuda.set_stream(before)  # torch leaves its own one current where a capture fails
+            # a capture that fails leaves its stream current and, in older torch, a generator that waits for its end
+            torch.cuda.set_stream(before)
             generator = torch.cuda.default_generators[before.device_index]
-            generator.graphsafe_set_state(
-                generator.clone_state()
-            )  # and, until 2.12, a generator that waits for its end
+            generator.graphsafe_set_state(generator.clone_state())
             raise
 
     def play(self) -> Mapping[str, torch.Tensor]:

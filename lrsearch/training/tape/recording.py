@@ -154,8 +154,7 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
             run, args, kwargs = _written(func, args, kwargs, fresh)
             self.calls.append(Call(name, run, args, kwargs, tuple(fresh), changed, draws))
         elif changed:
-            run = IN_PLACE.get(name, func) if func.namespace == "aten" else func
-            self.calls.append(Call(name, run, args, kwargs, (), changed, draws))
+            self.calls.append(Call(name, _quicker(func, IN_PLACE, func), args, kwargs, (), changed, draws))
 
 
 class _Reading(TorchFunctionMode):
@@ -186,21 +185,23 @@ def _written(
     func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], results: list[torch.Tensor]
 ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
     """What to call so that ``results`` are written where they are, in as few passes over memory as torch knows."""
-    name = func.overloadpacket.__name__
-    if func.namespace != "aten":
-        name = ""
     if func is aten.relu.default:
         return torch.clamp_min, (args[0], 0), {"out": results[0]}
     if func is aten.clone.default:
         return torch.Tensor.copy_, (results[0], args[0]), {}
     if func in BY_NUMBER and not kwargs:
-        return FUNCTIONS[name], args, {"out": results[0]}
+        return FUNCTIONS[func.overloadpacket.__name__], args, {"out": results[0]}
     found = _out_variant(func)
     if found is None:
         return partial(_copied, func), (results, *args), kwargs
     variant, names = found
-    run = FUNCTIONS.get(name, variant) if names == ("out",) else variant
+    run = _quicker(func, FUNCTIONS, variant) if names == ("out",) else variant
     return run, args, {**kwargs, **dict(zip(names, results, strict=True))}
+
+
+def _quicker(func: Any, table: Mapping[str, Callable[..., Any]], otherwise: Callable[..., Any]) -> Callable[..., Any]:
+    """What ``table`` calls in an operator's place; other libraries' operators may have the names of torch's."""
+    return table.get(func.overloadpacket.__name__, otherwise) if func.namespace == "aten" else otherwise
 
 
 def _copied(func: Callable[..., Any], into: list[torch.Tensor], /, *args: Any, **kwargs: Any) -> None:
