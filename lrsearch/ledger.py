@@ -79,6 +79,7 @@ class Ledger:
         self._parked: set[Attempt] = set()
         self._orders: list[Order] = []
         self._points: dict[Attempt, list[Point]] = {}
+        self._point_bytes = float(POINT_BYTES)  # on average, of the last batch
         self._results: dict[Attempt, Result] = {}
 
     def __len__(self) -> int:
@@ -98,7 +99,7 @@ class Ledger:
     @property
     def has_batch(self) -> bool:
         """Whether there is more to send than fits one request."""
-        return self.n_unsent * POINT_BYTES > MAX_BATCH_BYTES
+        return self.n_unsent * self._point_bytes > MAX_BATCH_BYTES
 
     def accept(self, assignments: Iterable[Assignment]) -> None:
         """Take assignments in; those that are held already are only repeated, or go on for longer."""
@@ -144,7 +145,7 @@ class Ledger:
     def batch(self) -> tuple[Report, ...]:
         """What is to be sent next: points in their order, as many as fit; each result after all of its points."""
         reports: list[Report] = []
-        room = MAX_BATCH_BYTES
+        room, n_points = MAX_BATCH_BYTES, 0
         with self.changed:
             for key in dict.fromkeys((*self._points, *self._results)):  # who waits longest comes first
                 points = self._points.get(key, [])
@@ -152,6 +153,7 @@ class Ledger:
                 while n_sent < len(points) and room > 0:
                     room -= size_of(points[n_sent])
                     n_sent += 1
+                n_points += n_sent
                 result = self._results.get(key) if n_sent == len(points) else None
                 if n_sent or result is not None:
                     report = Report(**key._asdict(), points=tuple(points[:n_sent]), result=result)
@@ -159,6 +161,8 @@ class Ledger:
                         said = {"update_seconds": self.update_seconds, "note": self.note}
                         report = report.model_copy(update={name: it for name, it in said.items() if it is not None})
                     reports.append(report)
+            if n_points:
+                self._point_bytes = (MAX_BATCH_BYTES - room) / n_points
         return tuple(reports)
 
     def strike_out(self, reports: Sequence[Report]) -> None:

@@ -69,7 +69,7 @@ class Probe:
             gradient = torch.zeros_like(weight) if gradient is None else gradient
             norms.append(_norm(gradient))
             units = gradient.reshape(len(gradient), weight.shape[1] if weight.ndim > 1 else 1, -1)
-            still = (torch.linalg.vector_norm(units, ord=torch.inf, dim=2) == 0).to(weight.dtype).mean(dim=1)
+            still = (torch.linalg.vector_norm(units, ord=1, dim=2) == 0).to(weight.dtype).mean(dim=1)
             dead.append(torch.zeros_like(still) if layer.sparse else still)
         self._found.append(torch.stack([torch.stack(norms), torch.stack(dead)]))
 

@@ -249,8 +249,10 @@ def layer(rows, inputs, outputs, lanes=5):
     return given, function
 
 
-def test_products_are_written_as_they_are_fastest(monkeypatch):
+@pytest.mark.parametrize("turns", [True, False])
+def test_products_are_written_as_they_are_fastest(turns, monkeypatch):
     monkeypatch.setattr(products, "views_are_slow", lambda: True)
+    monkeypatch.setattr(products, "turned_is_faster", lambda *shape: turns)
     given, function = layer(40, 12, 20)
     tape = Taped(function)
     for _ in range(CALLS):
@@ -259,10 +261,15 @@ def test_products_are_written_as_they_are_fastest(monkeypatch):
     assert [call.name for call in tape._played.calls] == ["clone", "bmm", "bmm", "clone", "clone"]
     forward, backward = (call for call in tape._played.calls if call.name == "bmm")
     assert forward.args[1].is_contiguous()
-    assert backward.kwargs["out"].shape == (5, 20, 12)
+    assert backward.kwargs["out"].shape == ((5, 20, 12) if turns else (5, 12, 20))
     for _ in range(3):
         given.normal_()
         assert equal(tape(), function())
+
+
+def test_large_products_are_not_timed(monkeypatch):
+    monkeypatch.setattr(products, "_seconds", lambda work: pytest.fail("it was timed"))
+    assert products.turned_is_faster(2048, 4096, 2048)
 
 
 def test_a_factor_is_laid_out_only_where_that_pays(monkeypatch):
