@@ -74,6 +74,8 @@ def end(study: Study) -> None:
     if study.state in ("failed", "cancelled"):
         complain([f"study `{study.name}` {'was ' if study.state == 'cancelled' else ''}{study.state}"
                   + (f": {study.error}" if study.error else "")])  # fmt: skip
+        if study.state == "failed":
+            complain([f"it stays so; to try again: `lrsearch delete {study.name}`, or another name"])
         raise typer.Exit(STUDY_FAILED)
 
 
