@@ -176,7 +176,9 @@ class LeaseMachine(RuleBasedStateMachine):
                 trial.handed_at = self.model.now
             assert its.reported == trial.epochs
             kind = its.study.rpartition("-")[0]
-            if its.trial < 4 and self.service.trial(its.study, its.trial).retry_of is None:
+            if its.trial < 4 and not any(
+                self.service.trial(its.study, n).retry_of is not None for n in range(its.trial + 1)
+            ):
                 assert SUGGESTED.setdefault((kind, its.trial), its.params) == its.params, "I11"
             self.held[lease][where] = its
 
@@ -255,7 +257,8 @@ class LeaseMachine(RuleBasedStateMachine):
                 trial.state = "pruned"
                 trial.epochs = len(self.service.curve(*where))
             elif trial.state == "running" and self.model.studies[where[0]] == "paused":
-                trial.state = "queued"
+                at_rung = trial.epochs == self.held[lease][where].until_epoch < EPOCHS
+                trial.state = "waiting" if at_rung and stored.state == "waiting" else "queued"
             assert trial.state != "running"
             if trial.holder == lease:
                 trial.holder, trial.told = None, True
