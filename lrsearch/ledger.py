@@ -78,8 +78,8 @@ class Ledger:
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._parked: set[Attempt] = set()
         self._orders: list[Order] = []
-        self._points: dict[Attempt, list[Point]] = {}
-        self._point_bytes = float(POINT_BYTES)  # on average, of the last batch
+        self._points: dict[Attempt, list[tuple[Point, int]]] = {}  # with their sizes
+        self._unsent_bytes = 0
         self._results: dict[Attempt, Result] = {}
 
     def __len__(self) -> int:
@@ -99,7 +99,7 @@ class Ledger:
     @property
     def has_batch(self) -> bool:
         """Whether there is more to send than fits one request."""
-        return self.n_unsent * self._point_bytes > MAX_BATCH_BYTES
+        return self._unsent_bytes > MAX_BATCH_BYTES
 
     def accept(self, assignments: Iterable[Assignment]) -> None:
         """Take assignments in; those that are held already are only repeated, or go on for longer."""
@@ -130,8 +130,10 @@ class Ledger:
                 if isinstance(item, Result):
                     self._results[key] = item
                 else:
-                    self._points.setdefault(key, []).append(item)
+                    size = size_of(item)
+                    self._points.setdefault(key, []).append((item, size))
                     self.n_unsent += 1
+                    self._unsent_bytes += size
             self.changed.notify_all()
 
     def fail(self, result: Result) -> None:
@@ -145,35 +147,28 @@ class Ledger:
     def batch(self) -> tuple[Report, ...]:
         """What is to be sent next: points in their order, as many as fit; each result after all of its points."""
         reports: list[Report] = []
-        room, n_points = MAX_BATCH_BYTES, 0
+        room = MAX_BATCH_BYTES
         with self.changed:
             for key in dict.fromkeys((*self._points, *self._results)):  # who waits longest comes first
                 points = self._points.get(key, [])
                 n_sent = 0
                 while n_sent < len(points) and room > 0:
-                    room -= size_of(points[n_sent])
+                    room -= points[n_sent][1]
                     n_sent += 1
-                n_points += n_sent
                 result = self._results.get(key) if n_sent == len(points) else None
                 if n_sent or result is not None:
-                    report = Report(**key._asdict(), points=tuple(points[:n_sent]), result=result)
+                    report = Report(**key._asdict(), points=tuple(point for point, _ in points[:n_sent]), result=result)
                     if not reports:
                         said = {"update_seconds": self.update_seconds, "note": self.note}
                         report = report.model_copy(update={name: it for name, it in said.items() if it is not None})
                     reports.append(report)
-            if n_points:
-                self._point_bytes = (MAX_BATCH_BYTES - room) / n_points
         return tuple(reports)
 
     def strike_out(self, reports: Sequence[Report]) -> None:
         """What the service has stored is done with."""
         with self.changed:
             for report in reports:
-                if report.key in self._points:
-                    del self._points[report.key][: len(report.points)]
-                    self.n_unsent -= len(report.points)
-                    if not self._points[report.key]:
-                        del self._points[report.key]
+                self._take_out(report.key, len(report.points))
                 if report.result is not None:
                     self._forget(report.key)
             self.changed.notify_all()
@@ -225,9 +220,17 @@ class Ledger:
 
     def _forget(self, key: Attempt) -> None:
         del self._held[key], self._attempts[key.study, key.trial]
-        self.n_unsent -= len(self._points.pop(key, ()))
+        self._take_out(key, None)
         self._results.pop(key, None)
         self._parked.discard(key)
+
+    def _take_out(self, key: Attempt, n_points: int | None) -> None:
+        """Forget an assignment's first unsent points; None = all."""
+        points = self._points.pop(key, [])
+        self.n_unsent -= len(points[:n_points])
+        self._unsent_bytes -= sum(size for _, size in points[:n_points])
+        if n_points is not None and points[n_points:]:
+            self._points[key] = points[n_points:]
 
     def _of(self, study: str, trial: int) -> list[Attempt]:
         """The attempt at a trial that is held, if any: a later one takes an earlier one's place."""

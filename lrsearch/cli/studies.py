@@ -75,7 +75,7 @@ def end(study: Study) -> None:
         complain([f"study `{study.name}` {'was ' if study.state == 'cancelled' else ''}{study.state}"
                   + (f": {study.error}" if study.error else "")])  # fmt: skip
         if study.state == "failed":
-            complain([f"it stays so; to try again: `lrsearch delete {study.name}`, or another name"])
+            complain(["it stays so: to try again, delete it or take another name"])
         raise typer.Exit(STUDY_FAILED)
 
 

@@ -15,7 +15,6 @@ from ..tasks.initial import initial_model
 from ..tasks.task import Task
 from .hints import add_hints
 from .optimizers import build_optimizer
-from .pooling import pooled_first
 from .precision import in_precision
 from .probe import layers_of
 from .program import MODEL, OPTIMIZER, State, check_state
@@ -170,12 +169,12 @@ class TorchLane:
 
 
 def placed_model(task: Task, train: TrainSpec, seed: int, device: torch.device) -> torch.nn.Module:
-    """A task's model with its initial weights on ``device``, computing in the recipe's precision, layers ordered well.
+    """A task's model with its initial weights on ``device``, computing in the recipe's precision.
 
     Raises:
         InvalidInput: as ``initial_model``.
     """
-    return in_precision(pooled_first(initial_model(task, seed)), train.precision, device)
+    return in_precision(initial_model(task, seed), train.precision, device)
 
 
 def convolves(task: Task) -> bool:

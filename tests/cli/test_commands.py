@@ -137,7 +137,7 @@ def test_a_failed_study_says_why(cli: Cli, small: Path, tmp_path: Path) -> None:
     answer = cli("run", str(small), *arguments)
     assert answer.code == 1
     assert "no model today" in answer.err.splitlines()[-2]
-    assert "lrsearch delete" in answer.err.splitlines()[-1]
+    assert "another name" in answer.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

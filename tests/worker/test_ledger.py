@@ -26,12 +26,14 @@ def point(epoch: int, n_layers: int) -> Point:
     return Point(epoch=epoch, seed=0, metrics={"val_loss": 0.5}, diagnostics=Diagnostics.model_validate(looked))
 
 
+@pytest.mark.parametrize("before", [None, 0, 12])
 @pytest.mark.parametrize("n_layers", [0, 3, 12])
-def test_a_request_is_called_for_as_soon_as_it_would_be_full(n_layers: int) -> None:
+def test_a_request_is_called_for_as_soon_as_it_would_be_full(n_layers: int, before: int | None) -> None:
     ledger = Ledger()
     ledger.accept([ASSIGNMENT])
-    ledger.add([(ASSIGNMENT.key, point(epoch, n_layers)) for epoch in range(1, 6)])
-    ledger.strike_out(ledger.batch())
+    if before is not None:
+        ledger.add([(ASSIGNMENT.key, point(epoch, before)) for epoch in range(1, 6)])
+        ledger.strike_out(ledger.batch())
     unsent = 0
     while not ledger.has_batch:
         ledger.add([(ASSIGNMENT.key, one := point(6 + ledger.n_unsent, n_layers))])
@@ -39,3 +41,23 @@ def test_a_request_is_called_for_as_soon_as_it_would_be_full(n_layers: int) -> N
     assert unsent == pytest.approx(MAX_BATCH_BYTES, rel=0.01)
     [report] = ledger.batch()
     assert len(report.points) >= 0.99 * ledger.n_unsent
+
+
+def test_what_is_unsent_is_counted_whoever_takes_it() -> None:
+    ledger = Ledger()
+    other = ASSIGNMENT.model_copy(update={"trial": 1})
+    ledger.accept([ASSIGNMENT, other])
+    while not ledger.has_batch:
+        news = [(its.key, point(1 + ledger.n_unsent // 2, 3)) for its in (ASSIGNMENT, other)]
+        ledger.add(news)
+    full = ledger.n_unsent
+    ledger.drop(other.key)
+    assert (ledger.n_unsent, ledger.has_batch) == (full // 2, False)
+    while not ledger.has_batch:
+        ledger.add([(ASSIGNMENT.key, point(full + ledger.n_unsent, 3))])
+    assert ledger.n_unsent == pytest.approx(full, rel=0.01)
+    [report] = ledger.batch()
+    ledger.add([(ASSIGNMENT.key, point(99_999, 3))])  # while the batch is on its way
+    ledger.strike_out([report])
+    assert not ledger.has_batch
+    assert ledger.batch()[0].points[-1].epoch == 99_999

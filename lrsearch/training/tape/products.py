@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import cache
 
 import torch
 
@@ -15,8 +15,10 @@ FEWEST_ROWS = 32
 """A product of fewer rows does not gain what laying out its second factor costs."""
 MUCH = 1.5
 """Times as long as another: laying out takes time, too."""
-LANES, RUNS, LARGE = 16, 8, 2**18
-"""Of what is timed: lanes, runs, and the most multiplications a lane."""
+RUNS, LANES, LARGE = 8, 16, 2**22
+"""Of what is looked at: runs that are timed, the most lanes, and about the most multiplications of a run."""
+TOO_LARGE = 2**28
+"""Multiplications of one lane: such products are left as they are, and not looked at."""
 
 
 def quickened(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Call]:
@@ -25,12 +27,13 @@ def quickened(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Call]
     * ``a @ w.T`` of every lane, a layer's forward pass: on some processors MKL's batched product is 2.2 times slower
       where its second factor is a transposed view, which is more than laying that factor out costs.
     * ``(x.T @ g).T``, a weight's gradient that is copied to its place afterwards: as ``g.T @ x`` where that is faster,
-      since a copy of numbers in order is 2.5 times faster than one that transposes, but MKL's product of, say, 8 or 10
+      since a copy of numbers in order is 2.5 times faster than one that transposes, but MKL's product of 8 or 10
       columns 3 times slower; and copied at once, while caches hold it.
     * ``x.T @ g`` where ``g`` is one column: as ``g.T @ x``, 3 to 6 times faster.
 
-    A product's sums run over the same numbers in the same order either way, and give the same bits with MKL for all but
-    a few rows; whoever plays a tape has compared it first.
+    A product is written anew only where it gives the same bits for random factors of its shape: a product's sums run
+    over the same numbers either way, but with 4 to 10 columns on one side MKL adds them up in another order. Whoever
+    plays a tape has compared all of it, too, but with the numbers of one call, which may be zeros.
 
     Args:
         calls: as recorded, in order.
@@ -49,7 +52,7 @@ def quickened(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Call]
     for call in calls:
         if call.name == "bmm" and (copy := copies.get(storage_of(call.fresh[0]))) is not None:
             left, right = call.args
-            if turned_is_faster(*left.shape[1:], right.shape[2]):
+            if turned_is_faster(*left.shape[1:], right.shape[2], left.dtype):
                 product = torch.empty_like(copy.args[1], memory_format=torch.contiguous_format)
                 fresh[id(copy)] = product
                 found.append(_product(right.transpose(1, 2), left.transpose(1, 2), product))
@@ -90,6 +93,8 @@ def _of_column(call: Call) -> Call | None:
     (left, right), into = call.args, call.fresh[0]
     if right.shape[2] > 1 or left.shape[1] == 1 or not (left.stride(1) == 1 and left.stride(2) > 1):
         return None
+    if not turned_is_same(*left.shape[1:], 1, left.dtype):
+        return None
     return _product(right.transpose(1, 2), left.transpose(1, 2), into.transpose(1, 2))
 
 
@@ -108,38 +113,70 @@ def _pairs(calls: Sequence[Call]) -> list[tuple[Call, Call]]:
 def _slow(left: torch.Tensor, right: torch.Tensor) -> bool:
     """Whether the second factor is a transposed view of some columns that is worth laying out."""
     viewed = right.stride(1) == 1 and right.stride(2) > 1 and right.shape[2] > 1
-    return viewed and left.shape[1] >= FEWEST_ROWS and views_are_slow()
+    many = left.shape[1] >= FEWEST_ROWS
+    return viewed and many and views_are_slow() and laid_out_is_same(*left.shape[1:], right.shape[2], left.dtype)
 
 
 @cache
 def views_are_slow() -> bool:
     """Whether this processor multiplies with a transposed view much more slowly; a look of a millisecond."""
-    left, right = torch.ones(LANES, 64, 64), torch.ones(LANES, 64, 32)
-    into, view = torch.empty(LANES, 64, 32), torch.ones(LANES, 32, 64).transpose(1, 2)
+    left, right = torch.ones(16, 64, 64), torch.ones(16, 64, 32)
+    into, view = torch.empty(16, 64, 32), torch.ones(16, 32, 64).transpose(1, 2)
     return _seconds(lambda: torch.bmm(left, view, out=into)) > MUCH * _seconds(lambda: torch.bmm(left, right, out=into))
 
 
-@lru_cache(maxsize=64)
-def turned_is_faster(rows: int, terms: int, columns: int) -> bool:
-    """Whether ``(right.T @ left.T)``, copied, is faster than ``(left @ right).T``, copied, ``left`` being a view.
+@cache
+def laid_out_is_same(rows: int, terms: int, columns: int, dtype: torch.dtype) -> bool:
+    """Whether a product has the same bits where its second factor is laid out."""
+    draw = torch.Generator().manual_seed(0)
+    left = torch.randn(2, rows, terms, generator=draw).to(dtype)
+    view = torch.randn(2, columns, terms, generator=draw).to(dtype).transpose(1, 2)
+    return torch.equal(torch.bmm(left, view), torch.bmm(left, view.contiguous()))
 
-    A look of a millisecond for a layer of 64 units; large products, of (rows, terms) and (terms, columns), are not
-    looked at.
+
+class Turning:
+    """Two ways to the gradient of a layer's weights, for random factors: one turns the product, one its copy.
+
+    Args:
+        rows, terms, columns: the product is one of (rows, terms), a transposed view, and (terms, columns).
+        dtype: of all numbers.
     """
-    if rows * terms * columns > LARGE:
-        return True
-    left, right = torch.ones(LANES, terms, rows), torch.ones(LANES, terms, columns)
-    straight, turned, into = (torch.empty(LANES, *its) for its in ((rows, columns), (columns, rows), (columns, rows)))
 
-    def straight_on() -> None:
-        torch.bmm(left.transpose(1, 2), right, out=straight)
-        into.copy_(straight.transpose(1, 2))
+    def __init__(self, rows: int, terms: int, columns: int, dtype: torch.dtype) -> None:
+        lanes = min(max(LARGE // (rows * terms * columns), 1), LANES)
+        draw = torch.Generator().manual_seed(0)
+        made = torch.randn(lanes, terms, rows, generator=draw), torch.randn(lanes, terms, columns, generator=draw)
+        self._left, self._right = (factor.to(dtype) for factor in made)
+        self._straight = torch.empty(lanes, rows, columns, dtype=dtype)
+        self._turned, self._into = (torch.empty(lanes, columns, rows, dtype=dtype) for _ in range(2))
 
-    def turned_over() -> None:
-        torch.bmm(right.transpose(1, 2), left, out=turned)
-        into.copy_(turned)
+    def straight(self) -> torch.Tensor:
+        """``(left @ right).T``, copied."""
+        torch.bmm(self._left.transpose(1, 2), self._right, out=self._straight)
+        return self._into.copy_(self._straight.transpose(1, 2))
 
-    return _seconds(turned_over) < _seconds(straight_on)
+    def turned(self) -> torch.Tensor:
+        """``right.T @ left.T``, copied."""
+        torch.bmm(self._right.transpose(1, 2), self._left, out=self._turned)
+        return self._into.copy_(self._turned)
+
+
+@cache
+def turned_is_same(rows: int, terms: int, columns: int, dtype: torch.dtype) -> bool:
+    """Whether a turned product of this shape has the bits of the other."""
+    if rows * terms * columns > TOO_LARGE:
+        return False
+    ways = Turning(rows, terms, columns, dtype)
+    return torch.equal(ways.straight().clone(), ways.turned())
+
+
+@cache
+def turned_is_faster(rows: int, terms: int, columns: int, dtype: torch.dtype) -> bool:
+    """Whether it has, and is faster with its copy; a look of 1 to 2 milliseconds for a layer of 64 units."""
+    if not turned_is_same(rows, terms, columns, dtype):
+        return False
+    ways = Turning(rows, terms, columns, dtype)
+    return _seconds(ways.turned) < _seconds(ways.straight)
 
 
 def _seconds(work: Callable[[], object]) -> float:
