@@ -24,7 +24,7 @@ from .torch_program import TorchProgram
 
 LANE_COUNTS = (32, 128)
 """How many lanes are tried: whole blocks of rows."""
-FEW, SLOW_SECONDS = 4, 0.02
+FEW, SLOW_SECONDS = 4, 0.008
 """On a processor, an update that takes so long alone is arithmetic, which company makes no less: so few lanes tell
 that, and many would take long to."""
 SECONDS = 0.05
