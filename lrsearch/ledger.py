@@ -225,7 +225,7 @@ class Ledger:
         self._parked.discard(key)
 
     def _take_out(self, key: Attempt, n_points: int | None) -> None:
-        """Forget an assignment's first unsent points; None = all."""
+        """Forget an assignment's first unsent points; None = all. The rest comes last: others have waited longer."""
         points = self._points.pop(key, [])
         self.n_unsent -= len(points[:n_points])
         self._unsent_bytes -= sum(size for _, size in points[:n_points])

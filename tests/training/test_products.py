@@ -46,7 +46,9 @@ def test_products_are_written_as_they_are_fastest(turns, monkeypatch):
         assert equal(tape(), function())
 
 
-@pytest.mark.parametrize("shape", [(20, 64, 64), (64, 64, 32), (10, 64, 100), (64, 50, 10), (3, 7, 2), (300, 500, 200)])
+@pytest.mark.parametrize(
+    "shape", [(20, 64, 64), (64, 64, 32), (10, 64, 100), (64, 50, 10), (3, 7, 2), (0, 5, 1), (300, 500, 200)]
+)
 def test_both_ways_to_a_gradient_leave_the_same_numbers(shape):
     ways = products.Turning(*shape, torch.float64)
     straight = ways.straight().clone()

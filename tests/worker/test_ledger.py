@@ -61,3 +61,15 @@ def test_what_is_unsent_is_counted_whoever_takes_it() -> None:
     ledger.strike_out([report])
     assert not ledger.has_batch
     assert ledger.batch()[0].points[-1].epoch == 99_999
+
+
+def test_who_waits_longest_comes_first() -> None:
+    ledger = Ledger()
+    other = ASSIGNMENT.model_copy(update={"trial": 1})
+    ledger.accept([ASSIGNMENT, other])
+    ledger.add([(ASSIGNMENT.key, point(1 + ledger.n_unsent, 12)) for _ in range(5_000)])
+    ledger.add([(other.key, point(1, 12))])
+    first = ledger.batch()
+    assert [report.trial for report in first] == [0]
+    ledger.strike_out(first)
+    assert ledger.batch()[0].trial == 1

@@ -143,7 +143,7 @@ class Turning:
     """
 
     def __init__(self, rows: int, terms: int, columns: int, dtype: torch.dtype) -> None:
-        lanes = min(max(LARGE // (rows * terms * columns), 1), LANES)
+        lanes = min(max(LARGE // max(rows * terms * columns, 1), 1), LANES)
         draw = torch.Generator().manual_seed(0)
         made = torch.randn(lanes, terms, rows, generator=draw), torch.randn(lanes, terms, columns, generator=draw)
         self._left, self._right = (factor.to(dtype) for factor in made)
