@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import os
 import time
@@ -21,6 +22,8 @@ from lrsearch.space import Space
 
 START_SECONDS = 120.0
 """How long a process may take to import everything and load its data."""
+SURE_CELLS, CLEARLY = 4, 1.25
+"""A layout is ended after so many cells, where it will take so many times as long as the other one."""
 
 
 @dataclass
@@ -78,21 +81,33 @@ def plain(study: Reference, machine: Machine) -> Outcome:
 
 
 def with_optuna(study: Reference, machine: Machine) -> Outcome:
-    """Optuna's GridSampler over the plain loop: in one process, and in one process a core with a part of the grid."""
-    layouts = {"one process": one_process(study, machine)}
-    if machine.cores > 1:
-        layouts[f"{machine.cores} processes"] = many_processes(study, machine.cores)
-    faster = min(layouts, key=lambda layout: layouts[layout].seconds)
-    layouts[faster].also = {layout: found.seconds for layout, found in layouts.items() if layout != faster}
-    return layouts[faster]
+    """Optuna's GridSampler over the plain loop: in one process a core with a part of the grid, and in one process.
+
+    The second layout is ended early where it cannot become the faster one; its seconds are then those of its first
+    cells, scaled up.
+    """
+    if machine.cores == 1:
+        return one_process(study, machine)[1]
+    first = many_processes(study, machine.cores)
+    name, second = one_process(study, machine, beat=first.seconds)
+    if len(second.values) == len(study.cells) and second.seconds < first.seconds:
+        second.also = {f"{machine.cores} processes": first.seconds}
+        return second
+    first.also = {name: second.seconds}
+    return first
 
 
-def one_process(study: Reference, machine: Machine) -> Outcome:
-    """One Optuna study in this process."""
+def one_process(study: Reference, machine: Machine, beat: float = math.inf) -> tuple[str, Outcome]:
+    """One Optuna study in this process, ended where it will clearly take longer than ``beat``; its name comes first."""
     loop = loop_of(study, machine.threads)
-    begun = time.perf_counter()
-    values = grid_search(study, loop, grid_of(study))
-    return Outcome(time.perf_counter() - begun, values)
+    n_cells, begun = len(study.cells), time.perf_counter()
+
+    def expected(n_done: int) -> float:
+        return (time.perf_counter() - begun) / n_done * n_cells
+
+    values = grid_search(study, loop, grid_of(study), lambda n: n >= SURE_CELLS and expected(n) > CLEARLY * beat)
+    name = "one process" + (f", by {len(values)} of {n_cells} cells" if len(values) < n_cells else "")
+    return name, Outcome(expected(len(values)), values)
 
 
 def many_processes(study: Reference, n: int) -> Outcome:
@@ -143,16 +158,25 @@ def grid_of(study: Reference) -> dict[str, list[Any]]:
     return {name: value for name, value in study.written["space"].items() if isinstance(value, list) and len(value) > 1}
 
 
-def grid_search(study: Reference, loop: PlainLoop, grid: Mapping[str, Sequence[Any]]) -> dict[str, float]:
-    """Every cell of ``grid`` once, by Optuna."""
+def grid_search(
+    study: Reference,
+    loop: PlainLoop,
+    grid: Mapping[str, Sequence[Any]],
+    ends: Callable[[int], bool] = lambda n_done: False,
+) -> dict[str, float]:
+    """Every cell of ``grid`` once, by Optuna; no further ones where ``ends`` says so of the number done."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     objective, values = objective_of(study, loop.val_loss)
 
     def suggested(trial: optuna.Trial) -> float:
         return objective({name: trial.suggest_categorical(name, choices) for name, choices in grid.items()})
 
+    def stop(searched: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        if ends(len(values)):
+            searched.stop()
+
     searched = optuna.create_study(sampler=optuna.samplers.GridSampler(grid, seed=0))
-    searched.optimize(suggested)
+    searched.optimize(suggested, callbacks=[stop])
     return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,22 @@ def test_optuna_and_the_plain_loop_find_the_same_values(search_cost):
     found = search_cost.with_optuna(study, machine)
     assert found.values == search_cost.plain(study, machine).values
     assert len(found.values) == 4
+
+
+def test_a_layout_that_cannot_become_the_faster_one_is_ended_early(search_cost, monkeypatch):
+    rivals = sys.modules["rivals"]
+    monkeypatch.setattr(rivals, "SURE_CELLS", 2)
+    study = search_cost.Reference.named("mlp", quick=True)
+    machine = search_cost.Machine(cores=1, threads=1, training_seconds=1.0)
+    begun = time.perf_counter()
+    name, ended = rivals.one_process(study, machine, beat=0.0)
+    seconds = time.perf_counter() - begun
+    assert name == "one process, by 2 of 4 cells"
+    assert len(ended.values) == 2
+    assert ended.seconds == pytest.approx(2 * seconds, rel=0.5)  # the loop's own beginning is not in it
+    name, whole = rivals.one_process(study, machine)
+    assert name == "one process"
+    assert len(whole.values) == 4
 
 
 @pytest.mark.parametrize(("theirs", "worst", "beyond"), [(1.0, 0.0, 0), (1.00002, 2e-5, 0), (1.0005, 5e-4, 1)])
