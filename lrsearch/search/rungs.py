@@ -65,6 +65,7 @@ class _Climber:
     level: int = 0
     end: tuple[TrialState, float | None] | None = None
     stopped: bool = False
+    let_on: bool = False
 
 
 class _Rung:
@@ -131,6 +132,14 @@ class Rungs:
         """No more trials will begin."""
         self.closed = True
 
+    def let_on(self, number: int) -> None:
+        """Let a trial train to its horizon that went on from a rung when no more were to begin, as now some are.
+
+        What samplers see of it stays what its values make of it.
+        """
+        self._climbers[number].let_on = True
+        self._brackets[self._climbers[number].ladder.bracket].let_on(number)
+
     def advance(self) -> list[int]:
         """Take every arrival that can be taken; the trials that are to go on, in the order of their promotions."""
         promoted = [number for bracket in self._brackets.values() for number in bracket.advance(self.closed)]
@@ -148,7 +157,9 @@ class Rungs:
         """The finished epochs at which a trial waits, or ends."""
         climber = self._climbers[number]
         epochs, level = climber.ladder.epochs, climber.level
-        return climber.horizon if climber.spared or level >= len(epochs) else min(epochs[level], climber.horizon)
+        if climber.spared or climber.let_on or level >= len(epochs):
+            return climber.horizon
+        return min(epochs[level], climber.horizon)
 
     def epochs(self, number: int) -> tuple[int, ...]:
         """The finished epochs at which a trial meets its rungs."""
@@ -194,6 +205,7 @@ class _Bracket:
         self._note = note
         self._rungs = [_Rung() for _ in range(depth)]
         self._to_horizon: dict[int, int] = {}
+        self._let_on: set[int] = set()
         self._n_completed = 0
 
     def enter(self, number: int) -> None:
@@ -201,6 +213,10 @@ class _Bracket:
         if self._climbers[number].spared:
             self._to_horizon[number] = number
         self._send(number, 0, number)
+
+    def let_on(self, number: int) -> None:
+        """Wait for a trial's end, too, wherever its values put it."""
+        self._let_on.add(number)
 
     def tell(self, number: int, epoch: int, value: float | None) -> None:
         """A trial's value, for those of its rungs at this epoch that it has not gone on from."""
@@ -226,7 +242,8 @@ class _Bracket:
             for number, level in queued
             if not self._has_news(number, level)
         ]
-        return arriving + [Wanted(number, self._climbers[number].horizon) for number in self._to_horizon]
+        ending = dict.fromkeys([*self._to_horizon, *sorted(self._let_on)])
+        return arriving + [Wanted(number, self._climbers[number].horizon) for number in ending]
 
     @property
     def cause(self) -> int:
@@ -242,6 +259,10 @@ class _Bracket:
                 yield from self._promote(level, rung.ranking[:1], NEVER)
         for number in [number for number in self._to_horizon if self._climbers[number].end is not None]:
             self._finish(number, self._to_horizon.pop(number))
+        for number in sorted(self._let_on):
+            if (end := self._climbers[number].end) is not None:
+                self._let_on.discard(number)
+                self._n_completed += end[0] == "completed"
         if closed and not self._n_completed and not self.wanted():
             yield from self._promote_runner_up()
 

@@ -252,7 +252,8 @@ class Leases(Losses):
         """The numbers that a lease is given; a suspect comes after all others, and has its worker to itself."""
         again = [trial.number for trial in free if trial.attempts >= SUSPECT_LOST]
         suspects = suspected(tx.trials.some(study.name, again).values())
-        held = tx.trials.held(row.lease) if free else []
+        # what waits at a rung is not trained: it neither harms its worker nor pays for what does
+        held = [it for it in tx.trials.held_at_work(row.lease, {}) if it.state != "waiting"] if free else []
         retried = [trial for trial in held if trial.attempts > SUSPECT_LOST]
         if any(suspected(tx.trials.some(it.study, [it.number]).values()) for it in retried):
             return []

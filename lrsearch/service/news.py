@@ -33,6 +33,7 @@ class News:
         new: whether none of the points' epochs is stored yet.
         ending: how the result ends the trial; None where there is no result, or it ends other work.
         told_to_stop: whether its worker has not said that it is over.
+        ends_at: the epoch beyond which what is stored is no part of the trial; None = nothing is.
     """
 
     trial: Trial
@@ -44,6 +45,7 @@ class News:
     new: bool
     ending: dict[str, Any] | None
     told_to_stop: bool = False
+    ends_at: int | None = None
 
 
 def rounds(reports: Iterable[Report]) -> Iterator[tuple[str, list[Report]]]:

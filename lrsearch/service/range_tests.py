@@ -125,7 +125,7 @@ class RangeTests(Studies):
         for report in reports:
             if report.attempt != test.attempts or report.trial != 0:
                 gone = {"study": report.study, "trial": report.trial, "attempt": report.attempt}
-                rejected.append(Rejected(**gone, reason=f"lost: attempt {test.attempts} is under way"))
+                rejected.append(Rejected(**gone, reason=f"lost: the range test is at attempt {test.attempts}"))
                 continue
             result = report.result
             if result is None:

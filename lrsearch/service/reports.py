@@ -26,6 +26,7 @@ from ..study import (
     mean_of,
 )
 from ..trajectory import n_intervals
+from .curves import end_of_curve, newest, stop_epoch
 from .isolation import blaming, isolating
 from .leases import Leases, may_train
 from .news import News, Refused, changed, completion, follow, placed, rounds, unstoppable
@@ -228,7 +229,7 @@ class Reports(Leases):
         if trial is None:
             raise Refused("lost: there is no such trial")
         if trial.attempts != report.attempt:
-            raise Refused(f"lost: attempt {trial.attempts} is under way")
+            raise Refused(f"lost: the trial is at attempt {trial.attempts}")
         if trial.lease != lease or trial.purpose is None:
             return self._already_over(tx, study, trial, report)
         seeds = seeds_for(study, trial)
@@ -238,42 +239,23 @@ class Reports(Leases):
             until, furthest = self._until(tx, study, trial), max(point.epoch or 0 for point in points)
             if furthest > until:
                 raise Refused(f"epoch {furthest} lies beyond until_epoch = {until}")
-        last = self._last(tx, study, trial, seeds)
+        last = newest(tx, study, trial, seeds)
         before = {seed: last[seed].epoch or 0 if seed in last else 0 for seed in seeds}
         new = all((point.epoch or 0) > before[point.seed or 0] for point in points)
         result = report.result
         if (fault := unstoppable(study, trial, points)) is not None:
             result = Result(state="failed", error=fault)
-        stopped_at = self._stopped_at(tx, study, trial, seeds, points)
+        stopped_at = stop_epoch(tx, study, trial, seeds, points)
         if stopped_at is not None:  # what was trained beyond is no part of the trial
             points = [point for point in points if (point.epoch or 0) <= stopped_at]
             value = None if result is None else result.value
             checkpoint = None if result is None else result.checkpoint
             result = Result(state="completed", value=value, checkpoint=checkpoint)
         follow(trial, points, last)
+        ends_at = end_of_curve(tx, study, trial, seeds, points, last=last, result=result, stopped_at=stopped_at)
         ending = self._ending(study, trial, result, last, stopped_at)
         surprised = result is not None and report.result is None
-        return News(trial, result, seeds, points, last, min(before.values()), new, ending, surprised)
-
-    @staticmethod
-    def _stopped_at(
-        tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int], points: Sequence[Point]
-    ) -> int | None:
-        """The epoch with which early stopping ends a trial, these points included; None while it goes on."""
-        rule = study.spec.stop
-        if rule is None or trial.purpose not in ("trial", "confirm") or not points:
-            return None
-        metric = rule.metric or ""
-        curve: dict[int, dict[int, float | None]] = {}
-        if metric == study.spec.objective.metric:
-            curve = tx.points.objective(study.name, trial.number, purpose=trial.purpose)
-            stored: Sequence[Point] = ()
-        else:
-            stored = tx.points.of(study.name, trial.number, purpose=trial.purpose)
-        for point in (*stored, *points):
-            curve.setdefault(point.epoch or 0, {})[point.seed or 0] = point.metrics.get(metric)
-        whole = [values for _, values in sorted(curve.items()) if all(seed in values for seed in seeds)]
-        return rule.epoch([[values[seed] for seed in seeds] for values in whole])
+        return News(trial, result, seeds, points, last, min(before.values()), new, ending, surprised, ends_at)
 
     def _store(self, tx: Transaction, study: Study, taken: Sequence[News]) -> list[Directive]:
         """Store what is in order, and what follows from it for the trials and their study."""
@@ -298,6 +280,9 @@ class Reports(Leases):
         directives = []
         for news, itself in zip(taken, changes, strict=True):
             ending = news.ending
+            if news.ends_at is not None:
+                tx.points.cut(study.name, news.trial.number, after=news.ends_at)
+                itself["metrics"] = mean_metrics(list(news.last.values()))
             if news.trial.purpose == "trial" and (epoch := self._pruned_at(tx, study, news)) is not None:
                 tx.points.cut(study.name, news.trial.number, after=epoch)
                 last = tx.points.last(study.name, news.trial.number, purpose="trial", seeds=news.seeds)
@@ -311,6 +296,7 @@ class Reports(Leases):
                     itself.update(arrival)
                 else:
                     ending = arrival
+                    directives.append(Directive(study=study.name, trial=news.trial.number, do="stop", why="failed"))
             if ending is not None:
                 itself.update(ended(tx) | ending)
         tx.trials.change_all(study.name, zip([news.trial for news in taken], changes, strict=True))
@@ -339,18 +325,6 @@ class Reports(Leases):
         if report.result is not None and report.result.state == "completed" and trial.state in ("diverged", "failed"):
             return []  # what the same report was taken for when it first came
         raise Refused("lost: this lease does not hold the trial")
-
-    @staticmethod
-    def _last(tx: Transaction, study: Study, trial: Trial, seeds: Sequence[int]) -> dict[int, Point]:
-        """Each seed's newest point so far."""
-        assert trial.purpose is not None
-        if trial.purpose == "trial":
-            counts = trial.epochs
-            if (n_epochs := counts.trained - counts.repeated + counts.shared) == 0:
-                return {}
-            if len(seeds) == 1:  # epochs come without gaps, and a mean over one seed is the seed's own
-                return {seeds[0]: Point(epoch=n_epochs, seed=seeds[0], metrics=trial.metrics)}
-        return tx.points.last(study.name, trial.number, purpose=trial.purpose, seeds=seeds)
 
     def _pruned_at(self, tx: Transaction, study: Study, news: News) -> int | None:
         """The first epoch not judged before at which the pruner stops the trial, in order of epochs."""
@@ -382,8 +356,13 @@ class Reports(Leases):
         hours = study.spec.limits.trial_hours
         if hours is None or trial.started_at is None or tx.now() - trial.started_at <= timedelta(hours=hours):
             return []
+        whole = tx.trials.get(study.name, trial.number)
+        # neither a rung's nor a pause's hours were hours of work
+        since = max(moment for moment in (trial.started_at, whole.handed_at, whole.promoted_at) if moment is not None)
+        if tx.now() - since <= timedelta(hours=hours):
+            return []
         error = f"it ran for longer than limits.trial_hours = {hours:g}"
-        self._end_trial(tx, study, tx.trials.get(study.name, trial.number), state="failed", error=error)
+        self._end_trial(tx, study, whole, state="failed", error=error)
         return [Directive(study=study.name, trial=trial.number, do="stop", why="failed")]
 
     @staticmethod

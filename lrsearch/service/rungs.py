@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..search import Rungs, Wanted, falls_behind, ladder
-from ..store import HeldTrial, Transaction
+from ..store import HeldTrial, Stand, Transaction
 from ..study import TERMINAL, Directive, Outcome, Point, RungPruner, Study, Trial, mean_of
 from ..trajectory import n_intervals
 from .budgets import Budgets
@@ -55,20 +55,29 @@ class Climbing(Budgets):
         if not more:
             rungs.close()
         if fresh:
-            self._tell_all(tx, study, rungs, epochs)
+            stands = self._tell_all(tx, study, rungs, epochs)
             warm.promoted = rungs.advance()
+            for number, stand in stands.items():
+                # promoted when no more trials were to begin; now more are
+                if (
+                    stand.state in ("running", "queued")
+                    and 0 < rungs.until(number) * study.spec.n_seeds <= stand.epochs
+                ):
+                    rungs.let_on(number)
         warm.begun_at = (tx, tx.trials.n_writes)
         return rungs
 
     @staticmethod
-    def _tell_all(tx: Transaction, study: Study, rungs: Rungs, epochs: Iterable[int]) -> None:
-        """Tell new rungs what the store knows."""
+    def _tell_all(tx: Transaction, study: Study, rungs: Rungs, epochs: Iterable[int]) -> Mapping[int, Stand]:
+        """Tell new rungs what the store knows; answers how far all trials are."""
         for (number, epoch), values in tx.trials.values_at(study.name, epochs).items():
             if len(values) == study.spec.n_seeds:
                 rungs.tell(number, epoch, mean_of(values))
-        for number, stand in tx.trials.stands(study.name).items():
+        stands = tx.trials.stands(study.name)
+        for number, stand in stands.items():
             if stand.state in TERMINAL:
                 rungs.end(number, stand.state, stand.value, epochs=stand.epochs / study.spec.n_seeds)
+        return stands
 
     def _decide(self, tx: Transaction, study: Study) -> None:
         """Take the arrivals that the store holds, let go on whoever is promoted, and prune where nobody will be."""
@@ -116,7 +125,8 @@ class Climbing(Budgets):
             if stands[number].state == "waiting":
                 trial = tx.trials.get(study.name, number)
                 if stands[number].epochs < rungs.until(number) * study.spec.n_seeds:
-                    tx.trials.change(study.name, trial, state="running" if trial.lease is not None else "queued")
+                    state = "running" if trial.lease is not None else "queued"
+                    tx.trials.change(study.name, trial, state=state, promoted_at=tx.now())
 
     def _at_rung(self, tx: Transaction, study: Study, trial: Trial, last: Mapping[int, Point]) -> dict[str, Any] | None:
         """How a trial changes that has come to where it waits; ``last`` is each seed's newest point."""

@@ -1,5 +1,6 @@
 """The store: the only SQLAlchemy. Tables, verbs by noun, migrations."""
 
+from .climbing import Stand
 from .copies import back_up, put_back
 from .failures import is_complaint
 from .holding import Free, HeldTrial
@@ -14,6 +15,7 @@ __all__ = [
     "Free",
     "HeldTrial",
     "LeaseRow",
+    "Stand",
     "Store",
     "Transaction",
     "back_up",

@@ -141,11 +141,12 @@ class Holding(TrialRows):
         return sorted((study, number) for study, number, _ in rows)
 
     def running_keys(self, comparison: str) -> set[str]:
-        """The plan keys of the trials that some lease holds in a comparison's studies."""
+        """The plan keys of the trials that are trained in a comparison's studies; none of those that wait at a rung."""
         statement = (
             select(TRIALS.c.plan_key)
             .join(STUDIES, STUDIES.c.name == TRIALS.c.study)
-            .where(STUDIES.c.comparison == comparison, TRIALS.c.lease.is_not(None), TRIALS.c.plan_key.is_not(None))
+            .where(STUDIES.c.comparison == comparison, TRIALS.c.plan_key.is_not(None))
+            .where(TRIALS.c.lease.is_not(None), TRIALS.c.state != "waiting")
         )
         return {key for key in self._connection.execute(statement).scalars() if key is not None}
 

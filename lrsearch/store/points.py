@@ -22,7 +22,7 @@ _ITS = and_(
 )
 _NEWEST = (
     select(POINTS.c.epoch, POINTS.c.rest)
-    .where(_ITS, POINTS.c.seed == bindparam("its_seed"))
+    .where(_ITS, POINTS.c.seed == bindparam("its_seed"), POINTS.c.attempt >= bindparam("its_attempt"))
     .order_by(POINTS.c.epoch.desc())
     .limit(1)
 )
@@ -131,9 +131,11 @@ class Points(Noun):
             done = reported
         return done
 
-    def last(self, study: str, number: int, *, purpose: Purpose = "trial", seeds: Sequence[int]) -> dict[int, Point]:
-        """Each seed's newest point; seeds without any are left out."""
-        its = {"its_study": study, "its_number": number, "its_purpose": purpose}
+    def last(
+        self, study: str, number: int, *, purpose: Purpose = "trial", seeds: Sequence[int], attempt: int = 0
+    ) -> dict[int, Point]:
+        """Each seed's newest point, of ``attempt`` and later ones; seeds without any are left out."""
+        its = {"its_study": study, "its_number": number, "its_purpose": purpose, "its_attempt": attempt}
         ends = {seed: self._connection.execute(_NEWEST, its | {"its_seed": seed}).first() for seed in sorted(seeds)}
         return {seed: _point(end.epoch, seed, end.rest) for seed, end in ends.items() if end is not None}
 

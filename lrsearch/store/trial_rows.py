@@ -33,9 +33,10 @@ REST = (
     "lost",
     "killed",
     "handed_at",
+    "promoted_at",
 )
 """Its fields in the column ``rest``."""
-NESTED = ("diverged_at", "confirmed", "checkpoint", "handed_at")
+NESTED = ("diverged_at", "confirmed", "checkpoint", "handed_at", "promoted_at")
 """Those of them that JSON has other values for."""
 COLUMNS = tuple(column.name for column in TRIALS.columns)
 MOMENTS = tuple(column.name for column in TRIALS.columns if isinstance(column.type, Moment))

@@ -101,6 +101,7 @@ class Limits(Frozen):
 
     failures_in_a_row: Positive | None = 5
     trial_hours: Hours | None = None
+    """Hours since a worker began with a trial, or went on with it after a rung or a pause."""
 
 
 NamedSampler = Annotated[SamplerSpec, BeforeValidator(named, json_schema_input_type=SamplerSpec | str)]

@@ -132,6 +132,8 @@ class Trial(Frozen):
     """How many of them soon after they got it, while they had nothing else."""
     handed_at: Annotated[datetime | None, Field(exclude=True)] = None
     """When its last worker got it."""
+    promoted_at: Annotated[datetime | None, Field(exclude=True)] = None
+    """When it last went on from a rung."""
 
     @property
     def terminal(self) -> bool:

@@ -113,7 +113,7 @@ def test_a_lost_worker_is_replaced_and_fenced(service, toy, wanted):
     assert (old.attempt, new.attempt) == (1, 2)
     stale = told(old)
     answer = second.say(stale)
-    assert [item.reason for item in answer.rejected] == ["lost: attempt 2 is under way"]
+    assert [item.reason for item in answer.rejected] == ["lost: the range test is at attempt 2"]
     with pytest.raises(Conflict):
         service.report(first.lease.lease, ReportRequest(reports=(stale,)))
     second.say(told(new))
