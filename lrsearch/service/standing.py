@@ -39,11 +39,8 @@ class Standing(Climbing):
             return []
         baseline = None
         if study.spec.baselines:
-            values = [
-                trial.value
-                for number in range(len(study.spec.baselines))
-                if (trial := tx.trials.get(study.name, number)).value is not None
-            ]
+            first = tx.trials.some(study.name, range(len(study.spec.baselines))).values()
+            values = [trial.value for trial in first if trial.value is not None]
             baseline = (min if minimize else max)(values, default=None)
         return [best_of(study, trial, baseline) for trial in leaders]
 

@@ -35,6 +35,8 @@ REPEATS = 4
 """How often updates are timed at most; the fastest counts, as a busy machine only ever slows one down."""
 AT_ONCE = 4
 """Updates that are timed together: entering torch's settings costs about half an update of a small model."""
+LONG_SECONDS = 0.003
+"""Updates that take so long together are timed well enough."""
 WORTH = 0.9
 """A lane in company must cost at most this share of a lane alone, and a lane among more of one among fewer."""
 SAME = 1.1
@@ -152,11 +154,12 @@ def _update_seconds(train: Train, program: Program, where: torch.device) -> floa
         return first
     if first < LONGEST_SECONDS:
         seconds(ORDINARY + 1)  # from here on tapes are played
-    began, best = time.perf_counter(), math.inf
+    began, best, n_updates = time.perf_counter(), math.inf, AT_ONCE
     for _ in range(REPEATS):
-        best = min(best, seconds(AT_ONCE) / AT_ONCE)
+        best = min(best, seconds(n_updates) / n_updates)
         if time.perf_counter() - began > SECONDS:
             break
+        n_updates = min(AT_ONCE, math.ceil(LONG_SECONDS / best))
     return best
 
 
