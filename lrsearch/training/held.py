@@ -70,7 +70,7 @@ class Held:
             if any(self._stop.metric not in its for its in metrics):
                 return False  # the service says what was asked for and not reported
             stops = self._watch.stops([its[self._stop.metric] for its in metrics if self._stop.metric])
-        self._n_watched = epoch
+        self._n_watched = max(self._n_watched, epoch)  # a run that begins again tells epochs that were judged before
         return stops
 
     def _next(self) -> Run | None:

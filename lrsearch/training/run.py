@@ -191,6 +191,8 @@ class Run:
     def take_up(self, records: Sequence[EpochRecord]) -> None:
         """Stand where a prefix ends; its epochs are shared, and told unless they were before."""
         self.records, self.restored = [], True
+        # what lies beyond is trained again, and told then
+        self.untold = deque(told for told in self.untold if told.record.epoch <= len(records))
         for record in records:
             self.add(record, shared=True)
 
