@@ -86,6 +86,8 @@ def torch_range_test(
 @contextmanager
 def _kept(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batches: Any) -> Iterator[None]:
     """Everything that training changes, put back afterwards into the very same tensors."""
+    owners = [owner for module in model.modules() for owner in (module._parameters, module._buffers)]
+    entries = [(owner, dict(owner.items())) for owner in owners]
     tensors = [*model.parameters(), *model.buffers()]
     values = [(tensor, tensor.detach().clone()) for tensor in tensors]
     gradients = [(tensor, tensor.grad) for tensor in tensors]
@@ -98,6 +100,12 @@ def _kept(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batches: Any
         with _kept_generators(batches):
             yield
     finally:
+        for owner, kept in entries:  # a forward pass may have put others in their place
+            for name in set(owner.keys()) - kept.keys():
+                del owner[name]
+            for name, entry in kept.items():
+                if name not in owner or owner[name] is not entry:
+                    owner[name] = entry
         with torch.no_grad():
             for tensor, value in values:
                 tensor.copy_(value)

@@ -90,6 +90,37 @@ def test_an_error_in_the_middle_restores_too(parts):
     assert equal(before, everything(model, opt, loader))
 
 
+class Averaging(nn.Linear):
+    """Keeps averages by putting new tensors in the place of the old ones, as models do that write no ``copy_``."""
+
+    def __init__(self):
+        super().__init__(8, 3)
+        self.register_buffer("mean", torch.zeros(8))
+        self.register_buffer("largest", None)
+        self.scale = nn.Parameter(torch.ones(3), requires_grad=False)
+
+    def forward(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        self.largest = x.detach().abs().max()
+        self.scale = nn.Parameter(self.scale * 0.99, requires_grad=False)
+        if "latest" not in self._buffers:
+            self.register_buffer("latest", x.detach())
+        return super().forward(x - self.mean) * self.scale
+
+
+def test_tensors_that_a_model_replaces_come_back(parts):
+    *_, loss, loader = parts()
+    model = nn.Sequential(Averaging(), nn.Identity())
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    before, held = everything(model, opt, loader), {**dict(model.named_buffers()), **dict(model.named_parameters())}
+    lrsearch.torch_range_test(model, opt, loss, loader, updates=20)
+    assert equal(before, everything(model, opt, loader))
+    after = {**dict(model.named_buffers()), **dict(model.named_parameters())}
+    assert after.keys() == held.keys()
+    assert all(after[name] is tensor for name, tensor in held.items())
+    assert model[0].largest is None
+
+
 def test_accumulated_batches_are_one_large_batch():
     x = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
     y = x.sum(1, keepdim=True)
