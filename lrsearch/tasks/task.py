@@ -145,9 +145,10 @@ class Task(ABC):
     def measure(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
         """Other measures of a batch: one value for each example (or several: their mean), or the mean as a scalar.
 
-        ``"accuracy"`` is reported as ``train_accuracy``, ``val_accuracy`` and ``test_accuracy``. By default the share
-        of labels that have the highest score, where ``metrics`` names an accuracy: scores (n, classes, ...), as cross
-        entropy takes them, or (n, ..., classes), and targets (n, ...).
+        ``"accuracy"`` is reported as ``train_accuracy``, ``val_accuracy`` and ``test_accuracy``; ``"loss"`` and
+        ``"grad_norm"`` are refused, as training measures these itself. By default the share of labels that have the
+        highest score, where ``metrics`` names an accuracy: scores (n, classes, ...), as cross entropy takes them, or
+        (n, ..., classes), and targets (n, ...).
 
         Raises:
             InvalidInput: outputs and targets have no such shapes.

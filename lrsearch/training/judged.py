@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,6 +11,9 @@ from torch.utils._pytree import tree_map_only
 
 from ..errors import InvalidInput
 from ..tasks.task import Task
+
+TAKEN: Mapping[str, str] = MappingProxyType({"loss": "train_loss and val_loss", "grad_norm": "grad_norm"})
+"""Names that no measure may have: training measures these itself, and reports them so."""
 
 
 def batch_loss(task: Task, outputs: Any, targets: torch.Tensor) -> torch.Tensor:
@@ -30,13 +34,18 @@ def measured_sums(task: Task, outputs: Any, targets: torch.Tensor, n_examples: i
     """The sums over a batch's examples of all that ``task.measure`` returns, shape () each.
 
     Raises:
-        InvalidInput: a measure is neither one number nor has an entry for every example.
+        InvalidInput: a measure is neither one number nor has an entry for every example, or its name is ``TAKEN``.
     """
     detached = outputs.detach() if isinstance(outputs, torch.Tensor) else _detached(outputs)
     measures: Any = task.measure(detached, targets)
     if not isinstance(measures, Mapping):
         raise InvalidInput(
             f"`measure()` of task `{task.name}` must return a dict of tensors by name (got {type(measures).__name__})"
+        )
+    for name in sorted(TAKEN.keys() & measures.keys()):
+        raise InvalidInput(
+            f"`measure()` of task `{task.name}` must not return `{name}`: training itself reports {TAKEN[name]}; "
+            "leave it out, or give another measure another name"
         )
     return {name: _sum(task, name, value, n_examples) for name, value in measures.items()}
 

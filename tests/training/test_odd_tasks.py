@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lrsearch.errors import InvalidInput
 from lrsearch.study import TrainSpec
 from lrsearch.training import calibration
 from lrsearch.training.calibration import calibrated
@@ -17,7 +18,7 @@ from lrsearch.training.tape import Taped, taped
 from lrsearch.training.torch_program import TorchProgram
 from lrsearch.training.workload import Workload
 
-from .odd import ALONE, LAWFUL, UNREPEATABLE, WRONG
+from .odd import ALONE, LAWFUL, UNREPEATABLE, WRONG, of
 
 RATES = np.array([0.02, 0.01, 0.005, 0.01, 0.02, 0.03])
 SPEC = TrainSpec.read({"optimizer": {"name": "adam", "weight_decay": 0.01}, "batch_size": 50})
@@ -84,6 +85,16 @@ def test_what_is_wrong_is_told(name):
     task, says = WRONG[name]
     with pytest.raises(TrainingFailed, match=says), user_errors():
         calibrated(Workload(task, {}), SPEC, 0, "cpu")
+
+
+@pytest.mark.parametrize("kind", [TorchProgram, FusedProgram])
+@pytest.mark.parametrize("name", ["loss", "grad_norm"])
+def test_no_measure_takes_the_place_of_what_training_measures(name, kind):
+    """A silent winner would be worse: a study might search by a number that is not the one it is called."""
+    made = of(measure=lambda self, outputs, targets: {name: torch.zeros(len(targets))})("named")
+    program = kind(Workload(made, {}), SPEC, 0, "cpu")
+    with pytest.raises(InvalidInput, match=rf"must not return `{name}`.*another name"):
+        program.run_epoch(1, RATES[None, :, None])
 
 
 def test_an_unused_weight_is_left_alone_where_nothing_decays():
