@@ -6,7 +6,6 @@ import hashlib
 from bisect import bisect
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -56,6 +55,10 @@ class Run:
         is_test: whether only the end is told, with its ``test_*`` metrics.
         to_test: whether they are still to be measured.
         alone: whether it gets a program of its own, as something in its company failed.
+        fault: why its schedule says no further keys; None = it does.
+
+    Raises:
+        InvalidInput: its schedule says none at all.
     """
 
     def __init__(self, assignment: Assignment, seed: int, group: Group) -> None:
@@ -68,7 +71,9 @@ class Run:
         self.kinds = [Kind(Phase(), 1)]
         self.until = 0
         self.records: list[EpochRecord] = []
+        self.fault: InvalidInput | None = None
         self.extend(assignment.until_epoch)
+        self.check()
         self.untold: deque[Told] = deque()
         self.is_test = self.to_test = assignment.purpose == "test"
         self.end = assignment.until_epoch if self.is_test else self.plan.n_epochs
@@ -89,15 +94,22 @@ class Run:
     def foresee(self, records: Sequence[EpochRecord], keys: Sequence[str]) -> None:
         """Add the keys that are known once a trajectory with ``keys``, which agree with ours, has these records.
 
-        Raises:
-            InvalidInput: the schedule looks at a metric that they lack.
+        A schedule may look at a metric that they lack. That is told by ``check``, where it fails nobody else.
         """
+        try:
+            self._foresee(records, keys)
+        except InvalidInput as fault:
+            self.fault = fault
+
+    def _foresee(self, records: Sequence[EpochRecord], keys: Sequence[str]) -> None:
         known = len(self.keys) - 1
         history = [record.metrics for record in records] if known < self.until else []
         while known < self.until:
             done = min(known, len(history))
+            if self.keys[done] != keys[done]:
+                return
             foreseen = min(self.until, self.plan.foreseen(history[:done]))
-            if foreseen <= known or self.keys[done] != keys[done]:
+            if foreseen <= known:
                 return
             self.keys += self.plan.chain(self.keys[-1], known + 1, foreseen + 1, history[:done])
             if self.schedule.wider:
@@ -111,8 +123,12 @@ class Run:
     def learn_from(self, other: Run) -> None:
         """Let a metric-driven run foresee its keys: whoever comes the same way measures the same."""
         if self.schedule.METRIC_DRIVEN:
-            with suppress(InvalidInput):  # it fails by itself when it comes that far
-                self.foresee(other.records, other.keys)
+            self.foresee(other.records, other.keys)
+
+    def check(self) -> None:
+        """Raise InvalidInput where its schedule does not say how to go on."""
+        if self.fault is not None and not self.over:
+            raise self.fault
 
     def controls(self, epoch: int) -> FloatArray:
         """The controls of the next epoch."""

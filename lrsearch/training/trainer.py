@@ -249,6 +249,8 @@ class Trainer:
         lanes: dict[str, list[Run]] = {}
         prefixes: dict[str, Prefix] = {}
         for run, prefix in runs:
+            if run.attempt not in self._held:  # another of its seeds has just failed
+                continue
             if prefix is not None:
                 if run.ends_with(prefix.records):
                     run.take_up(prefix.records)
@@ -318,11 +320,12 @@ class Trainer:
                 self._cohorts.remove(other)
 
     def _settled(self, cohort: Cohort) -> None:
-        """Let go of the runs that are over, measured if they are tests."""
-        over = [run for run in cohort.runs if run.over]
+        """Let go of the runs that are over, measured if they are tests, and of those that cannot go on."""
+        over = [run for run in cohort.runs if run.over or run.fault is not None]
         for run in over:
             try:
                 with user_errors():
+                    run.check()
                     if run.to_test and run.whole and not run.diverged:
                         run.end_test(cohort.test(run))
             except (TrainingFailed, OutOfMemory) as failure:
