@@ -14,7 +14,7 @@ from .program import OutOfMemory, Program, program_class
 from .remembered import Remembered
 from .workload import Workload
 
-ASKED = 3
+ASKED = 4
 """Raise the number when more is asked of a task before it is trained in company: what is remembered was asked less."""
 LANES = 64
 """Lanes of a program that is not fused."""
@@ -44,7 +44,7 @@ _measuring = threading.Lock()
 
 
 def calibrated(workload: Workload, train: TrainSpec, seed: int, device: str | None = None) -> Choice:
-    """The fastest way to train ``train`` on ``device``, measured once a machine.
+    """The fastest way to train ``train`` on ``device``, measured once a machine; once a process where memory is short.
 
     Fused programs are chosen only where a lane trained with few others has the very bits it has among many.
 
@@ -98,7 +98,8 @@ def _found(key: str, workload: Workload, train: TrainSpec, seed: int, device: st
             found = remembered.read()
             if found is None:
                 found = measured(partial(TorchProgram, *given), companies, where)
-                remembered.write(found)
+                if found.lasting:
+                    remembered.write(found)
     if found.lanes > 1:
         return Choice(FUSED[found.kind], found.lanes, found.plain_seconds, found.note)
     return Choice(lone, LANES, found.plain_seconds, f"trains lane by lane: {found.note}")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -51,6 +51,9 @@ PROBED = ((2, 1), (5, 4))
 """Numbers of lanes, and the place among them, whose bits are compared with those of a lane among many."""
 UPDATES = 3
 """After so many their bits are compared: the optimiser has gone on from its own moments twice."""
+NO_MEMORY = "many lanes do not fit the memory"
+SAYS_NO_MEMORY = ("out of memory", "ALLOC_FAILED")
+"""What the libraries of GPUs say in errors of no kind of their own."""
 OTHER_BITS = "a lane's last bits depend on how many others there are"
 """Refused on a processor, where other ways cost little. A GPU's libraries choose kernels by the number of lanes."""
 ADVICE = f"with {mkl.VARIABLE}={mkl.WANTED} set before Python starts they may be the same"
@@ -80,12 +83,28 @@ class Measured:
         lanes: the most lanes of a fused program; 1 where ``note`` says why not.
         note: why lanes are trained one after the other; or, where they are not, what is not exact about that.
         kind: which of the fused programs is the fastest.
+        lasting: whether that is so whatever else runs here; False where memory decided that others may have held.
     """
 
     plain_seconds: float
     lanes: int = 1
     note: str | None = None
     kind: str = ""
+    lasting: bool = True
+
+
+class Pace(NamedTuple):
+    """How fast lanes are in company.
+
+    Attributes:
+        lanes: the number that is fastest a lane; 1 where that is alone.
+        share: what a lane takes then, of its seconds alone.
+        lasting: as ``Measured.lasting``.
+    """
+
+    lanes: int
+    share: float
+    lasting: bool
 
 
 def measured(alone: Callable[[], TorchProgram], companies: Mapping[str, Making], where: torch.device) -> Measured:
@@ -110,15 +129,18 @@ def measured(alone: Callable[[], TorchProgram], companies: Mapping[str, Making],
     faster, share = [], 1.0
     for kind, company in companies.items():
         found = _tried(partial(_lanes, company, seconds * share, where))
+        lasting = found != NO_MEMORY if isinstance(found, str) else found.lasting
+        plain = replace(plain, lasting=plain.lasting and lasting)
         if isinstance(found, str):
             notes.append(found)
-        elif found[0] == 1:
-            notes.append(f"in company a lane's update takes {found[1]:.2f} times as long as alone")
+        elif found.lanes == 1:
+            notes.append(f"in company a lane's update takes {found.share:.2f} times as long as alone")
         else:
-            faster.append((kind, found[0]))
-            share *= found[1]
+            faster.append((kind, found.lanes))
+            share *= found.share
     for kind, lanes in reversed(faster):
         why = _tried(partial(_difference, alone, companies[kind]))
+        plain = replace(plain, lasting=plain.lasting and why != NO_MEMORY)
         if why is None or (why == OTHER_BITS and where.type != "cpu"):
             return replace(plain, lanes=lanes, kind=kind, note=why and f"is fused though {why}")
         asks = why == OTHER_BITS and mkl.mode() != "none" and not mkl.strict()
@@ -130,9 +152,11 @@ def _tried(attempt: Callable[[], Found]) -> Found | str:
     """What an attempt at training in company finds, or why that cannot be."""
     try:
         return attempt()
-    except OutOfMemory:
-        return "many lanes do not fit the memory"
+    except (OutOfMemory, torch.OutOfMemoryError, MemoryError):
+        return NO_MEMORY
     except Exception as error:
+        if any(words in str(error) for words in SAYS_NO_MEMORY):
+            return NO_MEMORY
         # vmap raises all sorts for code that it cannot vectorise; the lone program has just trained it
         return f"its lanes cannot share a program ({' '.join(str(error).split())[:200]})"
 
@@ -167,12 +191,13 @@ def _timed(program: Program) -> Timed:
     return program  # type: ignore[return-value]  # both programs of torch have it
 
 
-def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[int, float]:
-    """The number of lanes that is fastest a lane, 1 where that is alone, and its share of a lane's seconds alone."""
-    best, share, least, held = 1, WORTH, math.inf, 0.0
+def _lanes(company: Making, alone_seconds: float, where: torch.device) -> Pace:
+    """How fast lanes are in company, as many as is fastest a lane."""
+    best, share, least, held, lasting = 1, WORTH, math.inf, 0.0, True
     slow = where.type == "cpu" and alone_seconds > SLOW_SECONDS
     for n_lanes in (FEW, *LANE_COUNTS) if slow else LANE_COUNTS:
-        if best > 1 and not _fits(company, n_lanes, held, where):
+        if best > 1 and not _fits(company, n_lanes, held, _free_bytes(where)):
+            lasting = not _fits(company, n_lanes, held, _all_bytes(where))
             break
         before = _peak_bytes(where)
         program = company()
@@ -187,16 +212,16 @@ def _lanes(company: Making, alone_seconds: float, where: torch.device) -> tuple[
             break
         if n_lanes > FEW and seconds > LONGEST_SECONDS and now > ARITHMETIC:
             break
-    return best, least
+    return Pace(best, least, lasting)
 
 
-def _fits(company: Making, n_lanes: int, held: float, where: torch.device) -> bool:
-    """Whether the states of so many lanes and what their updates compute leave memory to others.
+def _fits(company: Making, n_lanes: int, held: float, memory: float) -> bool:
+    """Whether the states of so many lanes and what their updates compute leave some of ``memory`` bytes to others.
 
     ``held``: bytes a lane by which fewer lanes raised the peak, as far as that tells: it may have been higher before.
     """
     state = sum(array.nbytes for array in company().save(0).values())
-    return LIVE_PROGRAMS * max(state, held) * n_lanes <= MEMORY_SHARE * _free_bytes(where)
+    return LIVE_PROGRAMS * max(state, held) * n_lanes <= MEMORY_SHARE * memory
 
 
 def _peak_bytes(where: torch.device) -> int:
@@ -211,10 +236,18 @@ def _peak_bytes(where: torch.device) -> int:
 
 
 def _free_bytes(where: torch.device) -> int:
-    if where.type == "cuda":
-        return int(torch.cuda.mem_get_info(where)[0])
+    """The memory that nobody holds."""
+    return int(torch.cuda.mem_get_info(where)[0]) if where.type == "cuda" else _pages_bytes("SC_AVPHYS_PAGES")
+
+
+def _all_bytes(where: torch.device) -> int:
+    """The memory that there is."""
+    return int(torch.cuda.mem_get_info(where)[1]) if where.type == "cuda" else _pages_bytes("SC_PHYS_PAGES")
+
+
+def _pages_bytes(pages: str) -> int:
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return 2**33
 

@@ -12,11 +12,11 @@ import torch
 
 from lrsearch.study import TrainSpec
 from lrsearch.tasks.catalog import BUILT_IN
-from lrsearch.training import calibration, measurement, mkl
+from lrsearch.training import calibration, fused_program, measurement, mkl
 from lrsearch.training.calibration import calibrated
 from lrsearch.training.fused_program import FusedProgram
 from lrsearch.training.least_squares import LeastSquaresProgram
-from lrsearch.training.program import MODEL
+from lrsearch.training.program import MODEL, OutOfMemory
 from lrsearch.training.torch_program import TorchProgram
 from lrsearch.training.workload import Workload
 
@@ -135,14 +135,75 @@ def test_what_cannot_be_kept_is_measured_again(tmp_path, monkeypatch):
     assert calibrated(Workload(Lstm, {}), TRAIN, 0, "cpu").note is not None
 
 
-def test_no_more_lanes_are_planned_than_memory_holds(monkeypatch):
+class Crowded(FusedProgram):
+    """On a device whose memory others hold for now."""
+
+    error: type[Exception] = OutOfMemory
+    when = "fork"
+
+    def __init__(self, *given):
+        self._busy("begin")
+        super().__init__(*given)
+
+    def _busy(self, when):
+        if self.when == when:
+            raise self.error("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def fork(self, index):
+        self._busy("fork")
+        super().fork(index)
+
+    def save(self, lane):
+        self._busy("save")
+        return super().save(lane)
+
+
+@pytest.mark.parametrize(
+    ("when", "error"),
+    [("fork", OutOfMemory), ("save", OutOfMemory), ("begin", torch.OutOfMemoryError), ("begin", RuntimeError)],
+)
+def test_what_did_not_fit_beside_others_is_tried_again_by_the_next_process(folder, monkeypatch, when, error):
+    workload = Workload(BUILT_IN["synthetic-mlp"], {})
+    with monkeypatch.context() as busy:
+        busy.setattr(fused_program, "FUSED", {"torch": Crowded})
+        busy.setattr(Crowded, "when", when)
+        busy.setattr(Crowded, "error", error)
+        crowded = calibrated(workload, TRAIN, 0, "cpu")
+    assert crowded.program is TorchProgram
+    assert "do not fit the memory" in crowded.note
+    assert list(folder.glob("*.json")) == []
+    assert calibrated(workload, TRAIN, 1, "cpu") == crowded  # within a process nothing changes
+    monkeypatch.setattr(calibration, "_known", {})
+    assert calibrated(workload, TRAIN, 0, "cpu").program is FusedProgram
+    assert len(list(folder.glob("*.json"))) == 1
+
+
+def test_fewer_lanes_for_want_of_memory_are_remembered_only_where_an_idle_device_holds_no_more(monkeypatch):
+    given = (Workload(BUILT_IN["synthetic-mlp"], {}), TRAIN, 0, "cpu")
+    where = torch.device("cpu")
+
+    def measured():
+        return measurement.measured(partial(TorchProgram, *given), {"torch": partial(FusedProgram, *given)}, where)
+
+    monkeypatch.setattr(measurement, "_free_bytes", lambda where: 0)
+    busy = measured()
+    assert busy.lanes == min(measurement.LANE_COUNTS)
+    assert not busy.lasting
+    monkeypatch.setattr(measurement, "_all_bytes", lambda where: 0)
+    small = measured()
+    assert small.lanes == busy.lanes
+    assert small.lasting
+
+
+def test_no_more_lanes_are_planned_than_memory_holds():
     """By their states, and by what fewer lanes were seen to need."""
     where = torch.device("cpu")
     made = FusedProgram(Workload(Mlp, {}), TRAIN, 0, "cpu")
     state = sum(array.nbytes for array in made.save(0).values())
-    monkeypatch.setattr(measurement, "_free_bytes", lambda where: 4 * 128 * state * 2)
-    assert measurement._fits(lambda: made, 128, 0.0, where)
-    assert measurement._fits(lambda: made, 128, float(state), where)
-    assert not measurement._fits(lambda: made, 129, 0.0, where)
-    assert not measurement._fits(lambda: made, 128, state * 1.01, where)
+    memory = 4 * 128 * state * 2
+    assert measurement._fits(lambda: made, 128, 0.0, memory)
+    assert measurement._fits(lambda: made, 128, float(state), memory)
+    assert not measurement._fits(lambda: made, 129, 0.0, memory)
+    assert not measurement._fits(lambda: made, 128, state * 1.01, memory)
     assert measurement._peak_bytes(where) > 2**20  # a process with torch has more
+    assert 0 < measurement._free_bytes(where) <= measurement._all_bytes(where)
