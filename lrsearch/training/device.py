@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 
 from ..tasks.initial import GLOBALS, seed_python, seeded
+from .float32 import whole_float32
 from .numerics import THREADS
 
 FUSED_DEVICES = ("cpu", "cuda", "mps")
@@ -31,7 +32,7 @@ def chosen_device(device: str | None, precision: str = "float32") -> torch.devic
 
 @contextmanager
 def pinned(device: torch.device, *, python_too: bool = False) -> Iterator[Reseed]:
-    """Settings that change bits are ours inside, the caller's again afterwards: threads, generators, kernels.
+    """Settings that change bits are ours inside, the caller's again afterwards: threads, generators, kernels, float32.
 
     They are the process's, so other threads wait for their turn.
 
@@ -50,6 +51,7 @@ def pinned(device: torch.device, *, python_too: bool = False) -> Iterator[Reseed
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
         flushes = flushes_denormals()
         stack.enter_context(torch.autocast(device.type, enabled=False))
+        stack.enter_context(whole_float32(device))
         stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

@@ -10,6 +10,7 @@ import torch
 
 from lrsearch.study import TrainSpec
 from lrsearch.training.calibration import calibrated
+from lrsearch.training.device import pinned
 from lrsearch.training.fused_program import FUSED, FusedProgram, fused_kinds
 from lrsearch.training.python_draws import python_draws
 from lrsearch.training.tape import Graphed
@@ -142,3 +143,16 @@ def test_what_draws_from_python_or_looks_at_numbers_is_not_captured(device):
         for _ in range(8):
             call()
         assert not call.plays
+
+
+@ON_GPU
+def test_fewer_bits_that_a_caller_allows_are_for_the_caller(device):
+    one, other = torch.randn(2, 256, 256, device=device)
+    whole = one @ other
+    try:
+        torch.set_float32_matmul_precision("high")
+        with pinned(torch.device(device)):
+            assert torch.equal(one @ other, whole)
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
