@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -41,6 +41,10 @@ def interval_bounds(schedule: Schedule, updates_per_epoch: int | None, epoch: in
     """First update and end (exclusive) of reporting interval ``epoch``, counted from 1; the last may be shorter."""
     interval = schedule.updates_per_interval(updates_per_epoch)
     horizon = schedule.clock(updates_per_epoch).horizon
+    return _bounds(interval, horizon, epoch)
+
+
+def _bounds(interval: int, horizon: int, epoch: int) -> tuple[int, int]:
     return min((epoch - 1) * interval, horizon), min(epoch * interval, horizon)
 
 
@@ -79,7 +83,11 @@ class Plan:
 
     def bounds(self, epoch: int) -> tuple[int, int]:
         """First update and end (exclusive) of an interval."""
-        return interval_bounds(self.schedule, self._updates_per_epoch, epoch)
+        return _bounds(self._interval, self._horizon, epoch)
+
+    @cached_property
+    def _horizon(self) -> int:
+        return self.schedule.clock(self._updates_per_epoch).horizon
 
     def controls(self, epoch: int, history: History = ()) -> FloatArray:
         """The controls of interval ``epoch``, float64 of shape (updates, columns), rounded.

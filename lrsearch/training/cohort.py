@@ -47,7 +47,7 @@ class Cohort:
         self.epoch = epoch
         self.lanes: list[Lane] = list(lanes)
         self.trained_seconds = 0.0
-        self.phase = lanes[0][0].kinds[epoch].phase
+        self.phase = lanes[0][0].kind(epoch).phase
         self._program = program = group.program(self.phase)
         self._prefixes = prefixes
         self._saved = {lane[0].keys[epoch] for lane in lanes}
@@ -68,7 +68,7 @@ class Cohort:
         return same and not any(run.alone for run in (*self.runs, *other.runs))
 
     def _kinds(self) -> set[Kind]:
-        return {run.kinds[self.epoch + 1] for run in self.runs}
+        return {lane[0].kind(self.epoch + 1) for _, lane in self.parts()}
 
     def lane_of(self, run: Run) -> Lane | None:
         """The lane that has come a run's way; None where there is none, or it takes no company."""
@@ -163,7 +163,7 @@ class Cohort:
         """
         kinds: dict[Kind, list[tuple[int, Lane]]] = {}
         for number, lane in self.parts():
-            kinds.setdefault(lane[0].kinds[self.epoch + 1], []).append((number, lane))
+            kinds.setdefault(lane[0].kind(self.epoch + 1), []).append((number, lane))
         chunks = [(kind.phase, chunk) for kind, parts in kinds.items() for chunk in even_chunks(parts, n_lanes)]
         others = [self._split_off(phase, chunk) for phase, chunk in chunks[1:]]
         phase, parts = chunks[0]

@@ -26,6 +26,7 @@ from .lane_rows import HOOK, operators, rows_of
 from .lanes_model import LanesModel, lane_kernels
 from .numerics import CONVOLUTIONS_BY_PRODUCTS, FUSED_PROGRAM, torch_numerics
 from .passes import GRADIENT, Passes
+from .position import Position
 from .probe import Probe, layers_of
 from .program import MODEL, OPTIMIZER, EpochRecord, OutOfMemory, State, check_state
 from .setting import Setting
@@ -78,7 +79,7 @@ class FusedProgram:
         tapes = workload.prepared(("tapes", type(self), train.precision, self._setting.device), Tapes)
         self._passes = Passes(self._model, workload.task, data.train, tapes, seed, graphs=self.graphs)
         self._optimizer = self._new_optimizer()
-        self._update = 0
+        self._position = Position()
         self._first_losses = np.full(1, np.nan)
         self._columns: dict[Layout, torch.Tensor] = {}
         self.n_lanes = 1
@@ -107,18 +108,18 @@ class FusedProgram:
             self._select(range(self.n_lanes))
         self._n_epochs += 1
         with self._vectorised() as reseed, self._undone():
-            interval = self._trained(controls, reseed, Probe(self._layers, self._update, rates.shape[1]))
+            interval = self._trained(controls, reseed, Probe(self._layers, self._position.update, rates.shape[1]))
             means = self._passes.evaluated("val", self._setting.data.val, self.n_lanes)
             val = {f"val_{name}": values for name, values in means.items()}
-            records = interval.records(epoch, self._update, rates, val, self._first_losses, began=began)
-        self._update += rates.shape[1]
+            records = interval.records(epoch, self._position.update, rates, val, self._first_losses, began=began)
+        self._position.advance(rates.shape[1], self.n_lanes)
         return records
 
     def train_only(self, rates: FloatArray) -> None:
         """Train every lane for some updates, of which nothing is recorded; rates of shape (lanes, updates)."""
         with self._vectorised() as reseed, _memory_errors():
             self._trained(rates[:, :, None], reseed)
-        self._update += rates.shape[1]
+        self._position.advance(rates.shape[1], self.n_lanes)
 
     def fork(self, index: Sequence[int]) -> None:
         """Lane i becomes a copy of lane ``index[i]``.
@@ -128,6 +129,7 @@ class FusedProgram:
         """
         self._n_epochs = 0
         self._select(index)
+        self._position.fork(index)
         self._first_losses = self._first_losses[list(index)]
         self.n_lanes = len(index)
 
@@ -145,7 +147,7 @@ class FusedProgram:
 
     def save(self, lane: int) -> State:
         """A copy of a lane's state."""
-        position = np.array([self._update, self._first_losses[lane]])
+        position = np.array([self._position.update, self._first_losses[lane]])
         state = {name: as_copy(tensor[lane] if stacked else tensor) for name, tensor, stacked in self._tensors()}
         return {**state, POSITION: position}
 
@@ -153,7 +155,7 @@ class FusedProgram:
         """Give a lane a saved state; all lanes stand at the same update.
 
         Raises:
-            InvalidInput: it was saved by another model or optimiser; nothing is changed.
+            InvalidInput: it was saved by another model or optimiser, or stands elsewhere; nothing is changed.
         """
         ours = self._tensors()
         fresh = not any(name.startswith(OPTIMIZER) for name in state)
@@ -162,6 +164,7 @@ class FusedProgram:
         for name, tensor, stacked in ours:
             if name.startswith(MODEL) and not stacked and not np.array_equal(as_copy(tensor), state[name]):
                 raise InvalidInput(f"`{name}` is not trained: a state must hold the numbers it has here")
+        self._position.check(lane, int(state[POSITION][0]))
         rows = slice(lane, None if lane == self.n_lanes - 1 else lane + 1)
         moments = {}
         with torch.no_grad():
@@ -177,7 +180,8 @@ class FusedProgram:
                     tensor[rows if tensor.ndim else ...] = begun[name][rows if tensor.ndim else ...]
                     moments |= {} if tensor.ndim else {name: begun[name]}
             self._optimizer.load({**self._optimizer.state(), **moments})
-        self._update, self._first_losses[lane] = int(state[POSITION][0]), state[POSITION][1]
+        self._position.load(lane, int(state[POSITION][0]))
+        self._first_losses[lane] = state[POSITION][1]
 
     def _tensors(self) -> list[tuple[str, torch.Tensor, bool]]:
         """Everything that the next update depends on: name, tensor, and whether its first axis counts the rows."""
@@ -198,7 +202,7 @@ class FusedProgram:
         if self._setting.data.test is None:
             return {}
         with self._vectorised() as reseed, self._undone():
-            reseed(self._seed, self._update)
+            reseed(self._seed, self._position.update)
             means = self._passes.evaluated("test", self._setting.data.test, self.n_lanes)
         return {f"test_{name}": float(values[lane]) for name, values in means.items()}
 
@@ -242,9 +246,11 @@ class FusedProgram:
         moved = None if momentum is None else self._placed(momentum)
         by_depth = None if rates is None else self._placed(rates)
         interval = Interval(probe)
-        batches = setting.order.batches(self._update, self._update + controls.shape[1], setting.device)
+        batches = setting.order.batches(
+            self._position.update, self._position.update + controls.shape[1], setting.device
+        )
         for number, (examples, rate) in enumerate(zip(batches, by_update, strict=True)):
-            update = self._update + number
+            update = self._position.update + number
             reseed(self._seed, update)
             measured = self._passes.update(examples)
             gradient = measured.pop(GRADIENT)

@@ -11,6 +11,7 @@ from ..errors import InvalidInput
 from ..schedules import FloatArray
 from ..study import Sgd, TrainSpec
 from .numerics import numpy_numerics
+from .position import Position
 from .program import EpochRecord, State, check_state, divergence_bound, first_divergence
 from .workload import Workload
 
@@ -45,7 +46,7 @@ class LeastSquaresProgram:
         self._noise = (1 / batch_size - 1 / workload.n_train) * self._eigenvalues**2
         self._z = (self._eigenvalues * workload.data.train[1])[None, :]
         self._first_loss = np.full(1, np.nan)
-        self._update = 0
+        self._position = Position()
         self.n_lanes = 1
 
     def run_epoch(self, epoch: int, controls: FloatArray) -> list[EpochRecord]:
@@ -59,9 +60,9 @@ class LeastSquaresProgram:
         with np.errstate(over="ignore", invalid="ignore"):
             losses, norms = self._trained(rates)
             train_losses, grad_norms = losses[:, :-1].mean(axis=1).tolist(), norms.mean(axis=1).tolist()
-        if self._update == 0:
+        if self._position.update == 0:
             self._first_loss = losses[:, 0].copy()
-        self._update += rates.shape[1]
+        self._position.advance(rates.shape[1], self.n_lanes)
         seconds = (time.perf_counter() - began) / self.n_lanes
         return [
             EpochRecord(
@@ -83,7 +84,7 @@ class LeastSquaresProgram:
         """Train every lane for some updates; the loss before each, rates and losses of shape (lanes, updates)."""
         with np.errstate(over="ignore", invalid="ignore"):
             losses, _ = self._trained(rates)
-        self._update += rates.shape[1]
+        self._position.advance(rates.shape[1], self.n_lanes)
         return losses[:, :-1]
 
     def _trained(self, rates: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -109,25 +110,27 @@ class LeastSquaresProgram:
     def _divergence(self, lane: int, losses: FloatArray, rates: FloatArray) -> tuple[int, float] | None:
         """Where a lane diverged; the loss after the interval's last update counts as that update's."""
         bound = divergence_bound(float(self._first_loss[lane]))
-        found = first_divergence(losses, np.append(rates, rates[-1]), self._update - len(rates), bound)
-        return None if found is None else (min(found[0], self._update - 1), found[1])
+        found = first_divergence(losses, np.append(rates, rates[-1]), self._position.update - len(rates), bound)
+        return None if found is None else (min(found[0], self._position.update - 1), found[1])
 
     def fork(self, index: Sequence[int]) -> None:
         """Lane i becomes a copy of lane ``index[i]``."""
         self._z = self._z[list(index)]
+        self._position.fork(index)
         self._first_loss = self._first_loss[list(index)]
         self.n_lanes = len(index)
 
     def save(self, lane: int) -> State:
         """A copy of a lane's state."""
-        return {"z": self._z[lane].copy(), "position": np.array([self._update, self._first_loss[lane]])}
+        return {"z": self._z[lane].copy(), "position": np.array([self._position.update, self._first_loss[lane]])}
 
     def load(self, lane: int, state: Mapping[str, np.ndarray]) -> None:
         """Give a lane a saved state; all lanes stand at the same update."""
         check_state(state, {"z": self._eigenvalues.shape, "position": (2,)})
+        self._position.check(lane, int(state["position"][0]))
         self._z = self._z.copy()
         self._z[lane] = state["z"]
-        self._update = int(state["position"][0])
+        self._position.load(lane, int(state["position"][0]))
         self._first_loss[lane] = state["position"][1]
 
     def test(self, lane: int) -> dict[str, float]:

@@ -122,7 +122,8 @@ class Program(Protocol):
         """Give a lane a saved state; one without an optimiser's moments begins its optimiser afresh.
 
         Raises:
-            InvalidInput: names, shapes or types are not this program's; the lane is left as it was.
+            InvalidInput: names, shapes or types are not this program's, or other lanes stand at another update; the
+                lane is left as it was.
         """
 
     def test(self, lane: int) -> dict[str, float]:

@@ -28,10 +28,20 @@ class Told(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What lanes must have in common to be trained in one call: the optimiser, and how many columns of controls."""
+    """What lanes must have in common to be trained in one call.
+
+    Attributes:
+        phase: the optimiser.
+        columns: how many columns of controls there are.
+        first: the interval's first update. Runs of one recipe may have intervals of different lengths, so that the
+            number of an interval does not tell.
+        end: after its last update.
+    """
 
     phase: Phase
     columns: int
+    first: int
+    end: int
 
 
 class Run:
@@ -45,7 +55,6 @@ class Run:
     Attributes:
         keys: ``store_key`` after 0, 1, ..., ``until`` epochs; of a metric-driven schedule as far as they are known,
             one epoch more than there are records at least.
-        kinds: how each of these epochs is trained, as far as ``keys`` goes.
         until: where it stops for now, counted in epochs from the start.
         end: where it is over: its schedule's end, or of a test where the trial stopped.
         records: of the epochs so far.
@@ -68,7 +77,7 @@ class Run:
         self.schedule = assignment.schedule
         self.plan = self._new_plan()
         self.keys = [group.start]
-        self.kinds = [Kind(Phase(), 1)]
+        self._ways = [(Phase(), 1)]  # ``Kind``'s first two of each epoch, as far as the keys go
         self.until = 0
         self.records: list[EpochRecord] = []
         self.fault: InvalidInput | None = None
@@ -115,10 +124,17 @@ class Run:
             if self.schedule.wider:
                 for epoch in range(known + 1, foreseen + 1):
                     controls = self.plan.controls(epoch, history[:done])
-                    self.kinds.append(Kind(self.kinds[-1].phase.next(epoch, controls), controls.shape[1]))
+                    self._ways.append((self._ways[-1][0].next(epoch, controls), controls.shape[1]))
             else:
-                self.kinds += self.kinds[:1] * (foreseen - known)
+                self._ways += self._ways[:1] * (foreseen - known)
             known = foreseen
+
+    def kind(self, epoch: int) -> Kind:
+        """How an epoch is trained whose key is known; of epoch 0, the start, the optimiser and ``end`` mean something.
+
+        Runs that have the key in common have it in common, too.
+        """
+        return Kind(*self._ways[epoch], *self.plan.bounds(epoch))
 
     def learn_from(self, other: Run) -> None:
         """Let a metric-driven run foresee its keys: whoever comes the same way measures the same."""

@@ -201,18 +201,18 @@ class Trainer:
         begun = self._admitted()
         for run in begun:
             self._waiting.remove(run)
-        starting: dict[tuple[Group, int, Phase], list[tuple[Run, Prefix | None]]] = {}
+        starting: dict[tuple[Group, int, Phase, int], list[tuple[Run, Prefix | None]]] = {}
         for run in begun:
             cohort = self._company(run)
             n_epochs, prefix = run.stored(self._prefixes) or (0, None)
             if cohort is not None and cohort.epoch >= n_epochs:
                 cohort.join(run)
             else:
-                phase = run.kinds[n_epochs].phase
-                starting.setdefault((run.group, n_epochs, phase), []).append((run, prefix))
+                kind = run.kind(n_epochs)
+                starting.setdefault((run.group, n_epochs, kind.phase, kind.end), []).append((run, prefix))
         for cohort in list(self._cohorts):
             self._settled(cohort)
-        for (group, epoch, _), runs in starting.items():
+        for (group, epoch, *_), runs in starting.items():
             self._start(group, epoch, runs)
         return begun
 
