@@ -198,15 +198,17 @@ class Cohort:
         """Take over another cohort's lanes: same group, same epoch.
 
         Raises:
-            OutOfMemory: both are what they were.
+            OutOfMemory: both have the runs and states that they had.
         """
         there = [number for number, lane in enumerate(other.lanes) if lane]
         here = [number for number, lane in enumerate(self.lanes) if lane]
         states = [other._program.save(number) for number in there]
         self._program.fork([*here, *[here[0]] * len(there)])
+        # the program's lanes have moved: ours must, too, whatever becomes of those that come
+        self.lanes = [*(self.lanes[number] for number in here), *([] for _ in there)]
         for number, state in enumerate(states, start=len(here)):
             self._program.load(number, state)
-        self.lanes = [*(self.lanes[number] for number in here), *(other.lanes[number] for number in there)]
+        self.lanes[len(here) :] = [other.lanes[number] for number in there]
         self._saved |= other._saved
 
     def test(self, run: Run) -> Mapping[str, float]:

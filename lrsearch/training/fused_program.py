@@ -75,25 +75,23 @@ class FusedProgram:
         self._layers = layers_of(model)
         self._n_epochs = 0
         self._model = LanesModel(model)
-        self._model.select(self._rows([0]))
+        self._model.put(self._model.selected(self._rows([0])))
         tapes = workload.prepared(("tapes", type(self), train.precision, self._setting.device), Tapes)
         self._passes = Passes(self._model, workload.task, data.train, tapes, seed, graphs=self.graphs)
-        self._optimizer = self._new_optimizer()
+        self._optimizer = self._new_optimizer(self._model.weights)
         self._position = Position()
         self._first_losses = np.full(1, np.nan)
         self._columns: dict[Layout, torch.Tensor] = {}
         self.n_lanes = 1
 
-    def _rows(self, index: Sequence[int]) -> torch.Tensor:
-        lasting = self._n_epochs == LASTING
+    def _rows(self, index: Sequence[int], *, lasting: bool = False) -> torch.Tensor:
         taped = self.graphs or self._setting.device.type == "cpu"
         rows = rows_of(index, self._operators, self._setting.order.batch_size, taped=taped, lasting=lasting)
         return torch.tensor(rows, device=self._setting.device)
 
-    def _new_optimizer(self) -> StackedOptimizer[Any]:
+    def _new_optimizer(self, weights: torch.Tensor) -> StackedOptimizer[Any]:
         assert self._train.optimizer is not None
         kind = STACKED[self._train.optimizer.name]
-        weights = self._model.weights
         return kind(self._train.optimizer, [weights] if kind.elementwise else self._model.split(weights))
 
     def run_epoch(self, epoch: int, controls: FloatArray) -> list[EpochRecord]:
@@ -105,7 +103,7 @@ class FusedProgram:
         began = time.perf_counter()
         rates = controls[:, :, 0]
         if self._n_epochs == LASTING:
-            self._select(range(self.n_lanes))
+            self._select(range(self.n_lanes), lasting=True)
         self._n_epochs += 1
         with self._vectorised() as reseed, self._undone():
             interval = self._trained(controls, reseed, Probe(self._layers, self._position.update, rates.shape[1]))
@@ -127,23 +125,28 @@ class FusedProgram:
         Raises:
             OutOfMemory: no lane has changed.
         """
-        self._n_epochs = 0
         self._select(index)
+        self._n_epochs = 0
         self._position.fork(index)
         self._first_losses = self._first_losses[list(index)]
         self.n_lanes = len(index)
 
-    def _select(self, index: Sequence[int]) -> None:
-        """Fill the rows with copies of lanes ``index``; as many rows as before stay the same tensors."""
-        rows = self._rows(index)
+    def _select(self, index: Sequence[int], *, lasting: bool = False) -> None:
+        """Fill the rows with copies of lanes ``index``; as many rows as before stay the same tensors.
+
+        Everything new is made before anything is changed, as memory may run out until then.
+        """
         with _memory_errors():
+            rows = self._rows(index, lasting=lasting)
             moved = {name: t.index_select(0, rows) if t.ndim else t for name, t in self._optimizer.state().items()}
-            before = self._model.weights
-            self._model.select(rows)
-            if self._model.weights is not before:
-                self._passes.forget()
-                self._optimizer = self._new_optimizer()
-            self._optimizer.load(moved)
+            weights, buffers = self._model.selected(rows)
+            others = len(weights) != len(self._model.weights)
+            optimizer = self._new_optimizer(weights) if others else self._optimizer
+            optimizer.load(moved)
+        self._model.put((weights, buffers))
+        self._optimizer = optimizer
+        if others:
+            self._passes.forget()
 
     def save(self, lane: int) -> State:
         """A copy of a lane's state."""
@@ -175,7 +178,7 @@ class FusedProgram:
                 elif name.startswith(OPTIMIZER):
                     moments[name.removeprefix(OPTIMIZER)] = saved
             if fresh:
-                begun = self._new_optimizer().state()
+                begun = self._new_optimizer(self._model.weights).state()
                 for name, tensor in self._optimizer.state().items():
                     tensor[rows if tensor.ndim else ...] = begun[name][rows if tensor.ndim else ...]
                     moments |= {} if tensor.ndim else {name: begun[name]}

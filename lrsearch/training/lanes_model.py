@@ -20,6 +20,8 @@ ONE_BY_ONE = (torch.nn.RNNBase,)
 
 Slot = tuple[torch.nn.Module, str]
 Measured = tuple[torch.Tensor, Mapping[str, torch.Tensor]]
+Rows = tuple[torch.Tensor, dict[str, torch.Tensor]]
+"""Weights and buffers of some lanes."""
 
 
 class LanesModel:
@@ -79,10 +81,14 @@ class LanesModel:
         """Switch between training and evaluation."""
         self._model.train(mode)
 
-    def select(self, index: torch.Tensor) -> None:
-        """Row i becomes a copy of row ``index[i]``; as many rows as before stay the same tensors."""
-        weights = self.weights.index_select(0, index)
+    def selected(self, index: torch.Tensor) -> Rows:
+        """Copies of rows ``index``; nothing is changed."""
         buffers = {name: tensor.index_select(0, index) for name, tensor in self.buffers.items()}
+        return self.weights.index_select(0, index), buffers
+
+    def put(self, rows: Rows) -> None:
+        """Have other rows, without making a tensor; as many as before stay the same tensors."""
+        weights, buffers = rows
         if len(weights) != len(self.weights):
             self.weights, self.buffers = weights, buffers
             return
