@@ -29,6 +29,7 @@ class Cohort:
         lanes: the runs of each lane.
         states: the state of each lane; empty at epoch 0.
         prefixes: where states are left.
+        phase: the optimiser that they go on with; None = the one that they have.
 
     Raises:
         InvalidInput: a state is not the program's.
@@ -42,12 +43,14 @@ class Cohort:
         lanes: Sequence[Lane],
         states: Sequence[State],
         prefixes: PrefixStore,
+        *,
+        phase: Phase | None = None,
     ) -> None:
         self.group = group
         self.epoch = epoch
         self.lanes: list[Lane] = list(lanes)
         self.trained_seconds = 0.0
-        self.phase = lanes[0][0].kind(epoch).phase
+        self.phase = lanes[0][0].kind(epoch).phase if phase is None else phase
         self._program = program = group.program(self.phase)
         self._prefixes = prefixes
         self._saved = {lane[0].keys[epoch] for lane in lanes}
@@ -160,39 +163,35 @@ class Cohort:
 
         Raises:
             OutOfMemory: as a new cohort; this one is what it was.
+            Exception: likewise.
         """
         kinds: dict[Kind, list[tuple[int, Lane]]] = {}
         for number, lane in self.parts():
             kinds.setdefault(lane[0].kind(self.epoch + 1), []).append((number, lane))
         chunks = [(kind.phase, chunk) for kind, parts in kinds.items() for chunk in even_chunks(parts, n_lanes)]
-        others = [self._split_off(phase, chunk) for phase, chunk in chunks[1:]]
+        for phase, parts in chunks:
+            if phase != self.phase:
+                for number, _ in parts:
+                    self.save(number)  # now or never: with a fresh optimiser they are not what their keys stand for
+        others = [self._split_off(phase, parts) for phase, parts in chunks[1:]]
         phase, parts = chunks[0]
-        if others:
+        if phase != self.phase:
+            own = self._split_off(phase, parts)
+            self.lanes, self.phase, self._program = own.lanes, own.phase, own._program
+        elif others:
             self._fork(parts)
-        self._enter(phase)
         return others
 
     def _split_off(self, phase: Phase, parts: Sequence[tuple[int, Lane]]) -> Cohort:
+        """A cohort of copies of some lanes, which go on with the optimiser of ``phase``."""
         numbers = sorted({number for number, _ in parts})
         states = [self._program.save(number) for number in numbers]
+        if phase != self.phase:
+            states = [without_moments(state) for state in states]
         lanes = [[run for number, lane in parts if number == source for run in lane] for source in numbers]
-        other = Cohort(self.group, self.epoch, lanes, states, self._prefixes)
+        other = Cohort(self.group, self.epoch, lanes, states, self._prefixes, phase=phase)
         other._saved = set(self._saved)
-        other._enter(phase)
         return other
-
-    def _enter(self, phase: Phase) -> None:
-        """Go on with the optimiser of ``phase``."""
-        if phase == self.phase:
-            return
-        program = self.group.program(phase)
-        if len(self.lanes) != program.n_lanes:
-            program.fork([0] * len(self.lanes))
-        for number in range(len(self.lanes)):
-            program.load(number, without_moments(self._program.save(number)))
-        self.phase, self._program = phase, program
-        # what the keys so far stand for has the first optimiser's moments: this must not be stored in its place
-        self._saved = {lane[0].keys[self.epoch] for lane in self.lanes if lane}
 
     def absorb(self, other: Cohort) -> None:
         """Take over another cohort's lanes: same group, same epoch.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from lrsearch.training.fused_program import FusedProgram
 from lrsearch.training.least_squares import LeastSquaresProgram
 from lrsearch.training.prefixes import PrefixStore
 from lrsearch.training.stacked import StackedOptimizer
+from lrsearch.training.torch_program import TorchProgram
 from lrsearch.training.workload import Workload
 
 from .zoo import FUSABLE
@@ -24,6 +27,10 @@ MANY = [2, 1, 0, 0] * 10
 
 def values(points):
     return [(p.epoch, p.update, p.seed, p.lr_first, p.lr_last, p.metrics) for p in points]
+
+
+def n_trained(told):
+    return sum(not point.shared for _, points in told.values() for point in points)
 
 
 def step(rate, epochs=6):
@@ -38,6 +45,17 @@ def on(monkeypatch):
         monkeypatch.setattr(group, "calibrated", lambda *given: Choice(program, lanes))
 
     return chosen
+
+
+def switching(assign):
+    """Trials of which the first one's lanes change their optimiser, and others stay or change it for another one."""
+    switch = {"switch_to": "sgd", "switch_at": 2, "switch_factor": 3}
+    extras = (switch, {}, switch, {**switch, "switch_to": "adamw"}, {**switch, "switch_at": 3})
+    train = {"optimizer": "adam", "batch_size": 512}
+    return [
+        assign("digits-mlp", step(rate, 4) | extra, trial=trial, train=train)
+        for trial, (rate, extra) in enumerate(zip((0.01, 0.01, 0.02, 0.02, 0.01), extras, strict=True))
+    ]
 
 
 def runs_out_once(monkeypatch, owner, name):
@@ -116,3 +134,49 @@ def test_lanes_that_cannot_be_taken_over_leave_all_states_in_their_places(bench,
         assert values(told[one.key][:-1]) == values(expected[one.key][1])
         assert told[one.key][-1] == expected[one.key][0]
         assert isinstance(told[one.key][-1], Result)
+
+
+@pytest.mark.parametrize("kind", [TorchProgram, FusedProgram])
+@pytest.mark.parametrize("error", [OutOfMemory, ZeroDivisionError])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_switch_of_optimiser_that_fails_loses_no_run(bench, assign, on, caplog, kind, error, optimizer):
+    left = []
+
+    class Failing(kind):
+        def __init__(self, workload, train, *given):
+            if train.optimizer.name == optimizer and left:
+                raise left.pop()
+            super().__init__(workload, train, *given)
+
+    on(Failing)
+    expected = bench().train_all(switching(assign))
+    left.append(error("no room"))
+    with caplog.at_level(logging.CRITICAL):
+        told = bench().train_all(switching(assign))
+    assert not left
+    for key, (result, points) in told.items():
+        assert result == expected[key][0]
+        last = {point.epoch: point for point in points}
+        assert values(last.values()) == values(expected[key][1])
+    if error is OutOfMemory:
+        assert n_trained(told) == n_trained(expected)
+
+
+def test_what_a_new_optimiser_finds_no_memory_for_is_stored(bench, assign, on):
+    """Its own first state is another one than the key so far stands for."""
+    left = []
+
+    class Failing(TorchProgram):
+        def run_epoch(self, epoch, controls):
+            if self._train.optimizer.name == "sgd" and left:
+                raise left.pop()
+            return super().run_epoch(epoch, controls)
+
+    on(Failing)
+    expected = bench().train_all(switching(assign))
+    left.append(OutOfMemory("no room"))
+    told = bench().train_all(switching(assign))
+    assert not left
+    for key, (result, points) in told.items():
+        assert (result, values(points)) == (expected[key][0], values(expected[key][1]))
+    assert n_trained(told) == n_trained(expected)
