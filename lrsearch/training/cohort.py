@@ -80,12 +80,21 @@ class Cohort:
         for lane in self.lanes:
             if lane:
                 run.learn_from(lane[0])
-        if len(run.keys) <= self.epoch:
+        if len(run.keys) <= self.epoch or not self._trains(run):
             return None
         key = run.keys[self.epoch]
         return next(
             (lane for lane in self.lanes if lane and lane[0].keys[self.epoch] == key and not lane[0].alone), None
         )
+
+    def _trains(self, run: Run) -> bool:
+        """Whether a run that has come a lane's way may go on with this cohort's optimiser.
+
+        Between the switch to a new one and its first epoch, lanes no longer have what their keys so far stand for.
+        """
+        if run.kind(self.epoch).phase == self.phase:
+            return True
+        return len(run.keys) > self.epoch + 1 and run.kind(self.epoch + 1).phase == self.phase
 
     def shares(self, run: Run) -> int:
         """Epochs from the start that a run not begun has in common with those under way, -1 where it may not join."""
