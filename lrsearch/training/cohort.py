@@ -10,7 +10,7 @@ import numpy as np
 from .group import Group
 from .phase import Phase, without_moments
 from .prefixes import Prefix, PrefixStore
-from .program import State
+from .program import OutOfMemory, State
 from .run import Kind, Run
 
 SAVE_SECONDS = 30.0
@@ -50,6 +50,7 @@ class Cohort:
         self.epoch = epoch
         self.lanes: list[Lane] = list(lanes)
         self.trained_seconds = 0.0
+        self._lost = False
         self.phase = lanes[0][0].kind(epoch).phase if phase is None else phase
         self._program = program = group.program(self.phase)
         self._prefixes = prefixes
@@ -134,13 +135,19 @@ class Cohort:
 
         Raises:
             OutOfMemory: the lanes are what they were.
-            Exception: what the task's own code raises; the lanes are lost.
+            Exception: what the task's own code or a device raises; the lanes are lost, and stored no more.
         """
         began = time.monotonic()
         self._fork(self.parts())
         epoch = self.epoch + 1
         controls = np.stack([lane[0].controls(epoch) for lane in self.lanes])
-        records = self._program.run_epoch(epoch, controls)
+        try:
+            records = self._program.run_epoch(epoch, controls)
+        except OutOfMemory:
+            raise
+        except Exception:
+            self._lost = True  # who knows how far each lane came
+            raise
         self.epoch = epoch
         self._saved.clear()
         for lane, record in zip(self.lanes, records, strict=True):
@@ -220,13 +227,19 @@ class Cohort:
         self._saved |= other._saved
 
     def test(self, run: Run) -> Mapping[str, float]:
-        """The ``test_*`` metrics of a run's present state."""
-        return self._program.test(next(number for number, lane in enumerate(self.lanes) if run in lane))
+        """The ``test_*`` metrics of a run's present state, which is stored first: calling a model may change it.
+
+        Raises:
+            OutOfMemory: the runs are what they were.
+        """
+        number = next(number for number, lane in enumerate(self.lanes) if run in lane)
+        self.save(number)
+        return self._program.test(number)
 
     def save(self, number: int) -> None:
-        """Store a lane's state, unless it is stored."""
+        """Store a lane's state, unless it is stored or lost."""
         lane = self.lanes[number]
-        if not lane or self.epoch == 0 or lane[0].keys[self.epoch] in self._saved:
+        if self._lost or not lane or self.epoch == 0 or lane[0].keys[self.epoch] in self._saved:
             return
         self._prefixes.save(lane[0].keys[self.epoch], Prefix(tuple(lane[0].records), self._program.save(number)))
         for run in lane:

@@ -14,6 +14,8 @@ from ..errors import LrsearchError
 from .calibration import OutOfMemory
 
 MAX_ERROR_CHARACTERS = 1000
+MEMORY_IS_FULL = ("not enough memory", "can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+"""What torch's processors and its libraries for GPUs say in errors that have no class of their own."""
 logger = logging.getLogger(__name__)
 
 
@@ -25,16 +27,37 @@ class TrainingFailed(Exception):
 def user_errors(*passing: type[Exception]) -> Iterator[None]:
     """Turn what a recipe or a task's own code raises into TrainingFailed, with the place where it happened.
 
-    OutOfMemory is nobody's error and passes, as does what is ``passing``.
+    That memory runs out is nobody's error: it is raised as OutOfMemory. What is ``passing`` passes.
     """
     try:
         yield
     except Exception as error:
         if isinstance(error, (TrainingFailed, OutOfMemory, *passing)):
             raise
+        if says_memory_is_full(error):
+            raise OutOfMemory(short_text(error)) from error
         # what we refuse says all there is to say: a way through our own code helps nobody
         logger.warning("a trial failed: %s", error, exc_info=not isinstance(error, LrsearchError))
         raise TrainingFailed(short_text(error)) from error
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise what is said when memory runs out, on any device, as OutOfMemory; all else passes."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not says_memory_is_full(error):
+            raise
+        raise OutOfMemory(short_text(error)) from error
+
+
+def says_memory_is_full(error: Exception) -> bool:
+    """Whether Python, numpy or torch raised this as a device or this machine has no memory left."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # torch's is told by its name: importing torch takes long
+    if isinstance(error, MemoryError) or "OutOfMemoryError" in kinds:
+        return True
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in MEMORY_IS_FULL)
 
 
 def _place(error: Exception) -> traceback.FrameSummary:

@@ -20,6 +20,7 @@ from ..errors import InvalidInput
 from ..schedules import FloatArray
 from ..study import TrainSpec
 from .device import Reseed, chosen_device, pinned
+from .failures import memory_errors
 from .interval import Interval
 from .lane_convolution import ByProducts
 from .lane_rows import HOOK, operators, rows_of
@@ -115,7 +116,7 @@ class FusedProgram:
 
     def train_only(self, rates: FloatArray) -> None:
         """Train every lane for some updates, of which nothing is recorded; rates of shape (lanes, updates)."""
-        with self._vectorised() as reseed, _memory_errors():
+        with self._vectorised() as reseed, memory_errors():
             self._trained(rates[:, :, None], reseed)
         self._position.advance(rates.shape[1], self.n_lanes)
 
@@ -136,7 +137,7 @@ class FusedProgram:
 
         Everything new is made before anything is changed, as memory may run out until then.
         """
-        with _memory_errors():
+        with memory_errors():
             rows = self._rows(index, lasting=lasting)
             moved = {name: t.index_select(0, rows) if t.ndim else t for name, t in self._optimizer.state().items()}
             weights, buffers = self._model.selected(rows)
@@ -224,11 +225,12 @@ class FusedProgram:
     def _undone(self) -> Iterator[None]:
         """Leave all lanes as they were where memory runs out inside, and raise OutOfMemory."""
         model = self._model
-        weights = model.weights.clone()
-        buffers = {name: tensor.clone() for name, tensor in model.buffers.items()}
-        moments = {name: tensor.clone() for name, tensor in self._optimizer.state().items()}
+        with memory_errors():
+            weights = model.weights.clone()
+            buffers = {name: tensor.clone() for name, tensor in model.buffers.items()}
+            moments = {name: tensor.clone() for name, tensor in self._optimizer.state().items()}
         try:
-            with _memory_errors():
+            with memory_errors():
                 yield
         except OutOfMemory:
             model.weights.copy_(weights)
@@ -325,16 +327,3 @@ def fused_kinds(device: torch.device, *, convolves: bool) -> list[str]:
     """Those of ``FUSED`` that differ for a task on a device."""
     kinds = ["torch", "products"] if convolves else ["torch"]
     return [*kinds, *(f"{kind}-graphs" for kind in kinds)] if device.type == "cuda" else kinds
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Raise what torch says when memory runs out, on any device, as OutOfMemory."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(str(error)) from error
-    except RuntimeError as error:
-        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
-            raise OutOfMemory(str(error)) from error
-        raise

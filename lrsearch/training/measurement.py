@@ -16,6 +16,7 @@ import torch
 
 from ..schedules import FloatArray
 from . import mkl
+from .failures import memory_errors
 from .program import LIVE_PROGRAMS, OutOfMemory, Program
 from .repetition import check_repeats
 from .tape.taped import LONGEST_SECONDS, ORDINARY
@@ -52,8 +53,6 @@ PROBED = ((2, 1), (5, 4))
 UPDATES = 3
 """After so many their bits are compared: the optimiser has gone on from its own moments twice."""
 NO_MEMORY = "many lanes do not fit the memory"
-SAYS_NO_MEMORY = ("out of memory", "ALLOC_FAILED")
-"""What the libraries of GPUs say in errors of no kind of their own."""
 OTHER_BITS = "a lane's last bits depend on how many others there are"
 """Refused on a processor, where other ways cost little. A GPU's libraries choose kernels by the number of lanes."""
 ADVICE = f"with {mkl.VARIABLE}={mkl.WANTED} set before Python starts they may be the same"
@@ -151,12 +150,11 @@ def measured(alone: Callable[[], TorchProgram], companies: Mapping[str, Making],
 def _tried(attempt: Callable[[], Found]) -> Found | str:
     """What an attempt at training in company finds, or why that cannot be."""
     try:
-        return attempt()
-    except (OutOfMemory, torch.OutOfMemoryError, MemoryError):
+        with memory_errors():
+            return attempt()
+    except OutOfMemory:
         return NO_MEMORY
     except Exception as error:
-        if any(words in str(error) for words in SAYS_NO_MEMORY):
-            return NO_MEMORY
         # vmap raises all sorts for code that it cannot vectorise; the lone program has just trained it
         return f"its lanes cannot share a program ({' '.join(str(error).split())[:200]})"
 

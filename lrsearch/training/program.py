@@ -79,7 +79,8 @@ class OutOfMemory(Exception):
     """A program's lanes do not fit the device's memory.
 
     Raised by ``run_epoch``, ``fork`` and ``test``, all lanes being as they were before the call: ``save`` them, build
-    programs of half as many lanes each, ``load`` them there and go on.
+    programs of half as many lanes each, ``load`` them there and go on. A program that cannot promise that of
+    ``run_epoch`` lets the device's own error pass; its lanes are lost.
     """
 
 

@@ -60,7 +60,7 @@ class Run:
         records: of the epochs so far.
         untold: what the service has not heard yet, in the order in which it came about.
         rank: whose epoch a trained one is, among those who share it: the lowest's.
-        restored: whether every epoch so far was shared.
+        restored: whether every epoch so far was shared; what was trained for it and begins again was not.
         is_test: whether only the end is told, with its ``test_*`` metrics.
         to_test: whether they are still to be measured.
         alone: whether it gets a program of its own, as something in its company failed.
@@ -222,7 +222,7 @@ class Run:
 
     def take_up(self, records: Sequence[EpochRecord]) -> None:
         """Stand where a prefix ends; its epochs are shared, and told unless they were before."""
-        self.records, self.restored = [], True
+        self.records = []
         # what lies beyond is trained again, and told then
         self.untold = deque(told for told in self.untold if told.record.epoch <= len(records))
         for record in records:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from operator import itemgetter
 
 from ..errors import InvalidInput
@@ -12,7 +13,7 @@ from ..study import Assignment, Attempt, Point, Result
 from ..tasks.task import Task
 from .calibration import OutOfMemory
 from .cohort import Cohort
-from .failures import TrainingFailed, user_errors
+from .failures import TrainingFailed, memory_errors, user_errors
 from .group import Group, Groups
 from .heap import give_back
 from .held import Held
@@ -271,8 +272,8 @@ class Trainer:
                 cohort = Cohort(group, epoch, lanes, states, self._prefixes)
         except InvalidInput:
             self._start_earlier(group, epoch, lanes)
-        except OutOfMemory:
-            self._shrink(group, [run for lane in lanes for run in lane], len(lanes))
+        except OutOfMemory as failure:
+            self._shrink(group, [run for lane in lanes for run in lane], len(lanes), failure)
         except TrainingFailed as failure:
             self._fail((run for lane in lanes for run in lane), failure)
         else:
@@ -300,9 +301,10 @@ class Trainer:
                 cohort.leave_behind(self._waiting.needs)
                 self._cohorts += cohort.split(cohort.group.lanes)
                 cohort.train()
-        except OutOfMemory:
-            cohort.save_all()
-            self._shrink(cohort.group, cohort.runs, len(cohort.parts()))
+        except OutOfMemory as failure:
+            with suppress(OutOfMemory), memory_errors():  # what cannot be stored is trained again
+                cohort.save_all()
+            self._shrink(cohort.group, cohort.runs, max(len(cohort.lanes), len(cohort.parts())), failure)
             return []
         except TrainingFailed as failure:
             self._part(cohort, failure)
@@ -321,29 +323,33 @@ class Trainer:
 
     def _settled(self, cohort: Cohort) -> None:
         """Let go of the runs that are over, measured if they are tests, and of those that cannot go on."""
-        over = [run for run in cohort.runs if run.over or run.fault is not None]
-        for run in over:
+        n_lanes = len(cohort.lanes)
+        untested: dict[Run, OutOfMemory] = {}
+        for run in [run for run in cohort.runs if run.over or run.fault is not None]:
             try:
                 with user_errors():
                     run.check()
                     if run.to_test and run.whole and not run.diverged:
                         run.end_test(cohort.test(run))
-            except (TrainingFailed, OutOfMemory) as failure:
+            except OutOfMemory as failure:
+                untested[run] = failure
+            except TrainingFailed as failure:
                 self._fail([run], failure)
             if run in cohort.runs:
                 cohort.leave(run)
         if not cohort.runs and cohort in self._cohorts:
             self._cohorts.remove(cohort)
+        if untested:
+            self._shrink(cohort.group, untested, n_lanes, next(iter(untested.values())))
 
-    def _shrink(self, group: Group, runs: Iterable[Run], n_lanes: int) -> None:
+    def _shrink(self, group: Group, runs: Iterable[Run], n_lanes: int, failure: OutOfMemory) -> None:
         """The device's memory did not hold ``n_lanes``: begin again where they are stored, with half as many."""
         if n_lanes == 1 and not self._cohorts:
-            self._fail(runs, OutOfMemory("the device's memory does not hold a single lane of it"))
+            self._fail(runs, OutOfMemory(f"the device's memory does not hold a single lane of it: {failure}"))
             return
         group.lanes = max(1, min(group.lanes, n_lanes) // 2)
         self._live_programs = max(1, self._live_programs // 2)
-        for run in runs:
-            self._waiting.add(run)
+        self._again(runs)
 
     def _part(self, cohort: Cohort, failure: TrainingFailed) -> None:
         """The task's code failed: where one lane is at fault the others must not suffer, so each begins again alone."""
@@ -352,7 +358,13 @@ class Trainer:
             return
         for run in cohort.runs:
             run.alone = True
-            self._waiting.add(run)
+        self._again(cohort.runs)
+
+    def _again(self, runs: Iterable[Run]) -> None:
+        """Let runs wait for another beginning, but for those whose trial has failed meanwhile."""
+        for run in runs:
+            if run.attempt in self._held:
+                self._waiting.add(run)
 
     def _fail(self, runs: Iterable[Run], failure: Exception) -> None:
         for attempt in dict.fromkeys(run.attempt for run in runs):
