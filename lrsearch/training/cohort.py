@@ -227,14 +227,12 @@ class Cohort:
         self._saved |= other._saved
 
     def test(self, run: Run) -> Mapping[str, float]:
-        """The ``test_*`` metrics of a run's present state, which is stored first: calling a model may change it.
+        """The ``test_*`` metrics of a run's present state.
 
         Raises:
-            OutOfMemory: the runs are what they were.
+            OutOfMemory: the lanes are what they were.
         """
-        number = next(number for number, lane in enumerate(self.lanes) if run in lane)
-        self.save(number)
-        return self._program.test(number)
+        return self._program.test(next(number for number, lane in enumerate(self.lanes) if run in lane))
 
     def save(self, number: int) -> None:
         """Store a lane's state, unless it is stored or lost."""

@@ -198,7 +198,7 @@ class FusedProgram:
         ]
 
     def test(self, lane: int) -> dict[str, float]:
-        """``test_*`` metrics of a lane's present state.
+        """``test_*`` metrics of a lane's present state; no lane changes.
 
         Raises:
             OutOfMemory: no lane has changed.
@@ -206,8 +206,11 @@ class FusedProgram:
         if self._setting.data.test is None:
             return {}
         with self._vectorised() as reseed, self._undone():
+            buffers = {name: tensor.clone() for name, tensor in self._model.buffers.items()}
             reseed(self._seed, self._position.update)
             means = self._passes.evaluated("test", self._setting.data.test, self.n_lanes)
+            for name, tensor in buffers.items():
+                self._model.buffers[name].copy_(tensor)  # some models count their calls
         return {f"test_{name}": float(values[lane]) for name, values in means.items()}
 
     @classmethod

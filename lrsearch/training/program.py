@@ -128,7 +128,7 @@ class Program(Protocol):
         """
 
     def test(self, lane: int) -> dict[str, float]:
-        """``test_*`` metrics of a lane's present state; empty where there is no test data."""
+        """``test_*`` metrics of a lane's present state, which changes no lane; empty where there is no test data."""
 
     @staticmethod
     def numerics(device: str | None = None) -> str:

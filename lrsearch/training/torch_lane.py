@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,17 @@ class TorchLane:
     def rows(self) -> list[torch.Tensor]:
         """The weights that are trained, each as the only row of its kind."""
         return [parameter.detach()[None] for parameter in self.parameters]
+
+    @contextmanager
+    def buffers_kept(self) -> Iterator[None]:
+        """Whatever happens inside, the model's buffers are as before: some models count their calls."""
+        before = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, buffer in self.model.named_buffers():
+                    buffer.copy_(before[name])
 
     def take(self, controls: FloatArray) -> Callable[[int], None]:
         """Make ready for an interval's controls, shape (updates, columns); what sets those of its n-th update.

@@ -68,12 +68,12 @@ class TorchProgram:
         self._lanes[lane].load(state)
 
     def test(self, lane: int) -> dict[str, float]:
-        """``test_*`` metrics of a lane's present state."""
+        """``test_*`` metrics of a lane's present state; no lane changes."""
         data = self._setting.data.test
         if data is None:
             return {}
         own = self._lanes[lane]
-        with pinned(self._setting.device, python_too=True) as reseed:
+        with pinned(self._setting.device, python_too=True) as reseed, own.buffers_kept():
             reseed(self._seed, own.update)
             return {f"test_{name}": float(value[0]) for name, value in self._evaluated(own, data).items()}
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lrsearch import Data
 from lrsearch.errors import InvalidInput
 from lrsearch.study import TrainSpec
 from lrsearch.training import calibration
@@ -18,6 +19,7 @@ from lrsearch.training.tape import Taped, taped
 from lrsearch.training.torch_program import TorchProgram
 from lrsearch.training.workload import Workload
 
+from . import zoo
 from .odd import ALONE, LAWFUL, UNREPEATABLE, WRONG, of
 
 RATES = np.array([0.02, 0.01, 0.005, 0.01, 0.02, 0.03])
@@ -48,6 +50,28 @@ def test_neither_company_nor_an_interruption_shows(same, name, kind):
             assert same(resumed.run_epoch(epoch, RATES[None, :, None])[0], record)
     assert same(crowd.save(2), lone.save(0))
     assert same(resumed.save(0), lone.save(0))
+
+
+class Counting(zoo.Frozen):
+    """Counts its calls, those in evaluation, too."""
+
+    name = "counting"
+    has_test = True
+
+    def data(self):
+        drawn = super().data()
+        return Data(train=drawn.train, val=drawn.val, test=drawn.val)
+
+
+@pytest.mark.parametrize("kind", [TorchProgram, FusedProgram])
+def test_a_test_changes_neither_its_lane_nor_another(same, kind):
+    made = kind(Workload(Counting, {}), SPEC, 0, "cpu")
+    made.fork([0, 0])
+    made.run_epoch(1, np.stack([RATES, RATES / 2])[:, :, None])
+    before = [made.save(lane) for lane in (0, 1)]
+    measured = made.test(1)
+    assert all(same(made.save(lane), state) for lane, state in enumerate(before))
+    assert made.test(1) == measured
 
 
 @pytest.mark.parametrize("name", LAWFUL)
