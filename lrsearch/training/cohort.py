@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
+from .failures import memory_errors
 from .group import Group
 from .phase import Phase, without_moments
 from .prefixes import Prefix, PrefixStore
@@ -245,9 +247,10 @@ class Cohort:
         self._saved.add(lane[0].keys[self.epoch])
 
     def save_all(self) -> None:
-        """Store every lane's state."""
+        """Store every lane's state that there is memory for; what is not stored costs training, and no more."""
         for number in range(len(self.lanes)):
-            self.save(number)
+            with suppress(OutOfMemory), memory_errors():
+                self.save(number)
         self.trained_seconds = 0.0
 
 

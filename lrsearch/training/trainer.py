@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from operator import itemgetter
 
 from ..errors import InvalidInput
@@ -13,7 +12,7 @@ from ..study import Assignment, Attempt, Point, Result
 from ..tasks.task import Task
 from .calibration import OutOfMemory
 from .cohort import Cohort
-from .failures import TrainingFailed, memory_errors, user_errors
+from .failures import TrainingFailed, user_errors
 from .group import Group, Groups
 from .heap import give_back
 from .held import Held
@@ -302,8 +301,7 @@ class Trainer:
                 self._cohorts += cohort.split(cohort.group.lanes)
                 cohort.train()
         except OutOfMemory as failure:
-            with suppress(OutOfMemory), memory_errors():  # what cannot be stored is trained again
-                cohort.save_all()
+            cohort.save_all()
             self._shrink(cohort.group, cohort.runs, max(len(cohort.lanes), len(cohort.parts())), failure)
             return []
         except TrainingFailed as failure:

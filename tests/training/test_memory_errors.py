@@ -225,3 +225,27 @@ def test_a_lone_programs_fork_that_runs_out_changes_no_lane(same, monkeypatch, l
         made.fork([1] * lanes)
     assert made.n_lanes == 2
     assert all(same(made.save(lane), state) for lane, state in enumerate(before))
+
+
+def test_what_finds_no_memory_to_be_stored_is_trained_all_the_same(bench, trials, on, monkeypatch):
+    class Unstored(TorchProgram):
+        def save(self, lane):
+            if self.n_lanes > 1:
+                raise MemoryError
+            return super().save(lane)
+
+    on(TorchProgram)
+    expected = bench().train_all(trials(3))
+    on(Unstored)
+    monkeypatch.setattr("lrsearch.training.cohort.SAVE_SECONDS", 0.0)
+    trainer = bench().trainer
+    told = {}
+    for one in trials(3):
+        trainer.add(one)
+    for _ in range(3):  # of the last epoch a checkpoint is wanted
+        for key, item in trainer.step():
+            told.setdefault(key, []).append(item)
+    for key, points in told.items():
+        assert values(points) == values(expected[key][1][:3])
+    assert len(told) == 3
+    trainer.close()
