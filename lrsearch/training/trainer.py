@@ -351,7 +351,8 @@ class Trainer:
 
     def _part(self, cohort: Cohort, failure: TrainingFailed) -> None:
         """The task's code failed: where one lane is at fault the others must not suffer, so each begins again alone."""
-        if sum(map(bool, cohort.lanes)) == 1:
+        # where they stand and go to: a lane that is about to fork counts as those that come of it
+        if len({tuple(run.keys[cohort.epoch : cohort.epoch + 2]) for run in cohort.runs}) == 1:
             self._fail(cohort.runs, failure)
             return
         for run in cohort.runs:

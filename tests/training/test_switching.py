@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from lrsearch.training import group
@@ -43,3 +45,27 @@ def test_who_comes_while_others_switch_keeps_its_optimiser(bench, assign, monkey
     for key, (*points, result) in told.items():
         assert (result, values(points)) == (alone[key][0], values(alone[key][1]))
     assert [point.shared for point in told[third.key][:2]] == [True, True]
+
+
+def test_only_who_switches_to_what_fails_is_at_fault(bench, assign, monkeypatch, caplog):
+    """Until then both are one lane."""
+
+    class Fragile(TorchProgram):
+        def __init__(self, workload, train, *given):
+            if train.optimizer.name == "sgd":
+                raise ZeroDivisionError("no such optimiser")
+            super().__init__(workload, train, *given)
+
+    monkeypatch.setattr(group, "calibrated", lambda *given: Choice(Fragile, 8))
+    train = {"optimizer": "adam", "batch_size": 512}
+    sound, guilty = (
+        assign("digits-mlp", {**STEP, "step_size": 6, **extra}, trial=number, train=train)
+        for number, extra in enumerate(({}, TO_SGD))
+    )
+    alone = bench().train(sound)
+    with caplog.at_level(logging.CRITICAL):
+        told = bench().train_all([sound, guilty])
+    result, points = told[sound.key]
+    assert result == alone[0]
+    assert values({point.epoch: point for point in points}.values()) == values(alone[1])
+    assert "ZeroDivisionError" in told[guilty.key][0].error
