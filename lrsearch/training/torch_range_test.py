@@ -86,7 +86,7 @@ def torch_range_test(
 @contextmanager
 def _kept(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batches: Any) -> Iterator[None]:
     """Everything that training changes, put back afterwards into the very same tensors."""
-    owners = [owner for module in model.modules() for owner in (module._parameters, module._buffers)]
+    owners: list[dict[str, Any]] = [its for module in model.modules() for its in (module._parameters, module._buffers)]
     entries = [(owner, dict(owner.items())) for owner in owners]
     tensors = [*model.parameters(), *model.buffers()]
     values = [(tensor, tensor.detach().clone()) for tensor in tensors]
