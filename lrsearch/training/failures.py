@@ -14,7 +14,7 @@ from ..errors import LrsearchError
 from .calibration import OutOfMemory
 
 MAX_ERROR_CHARACTERS = 1000
-MEMORY_IS_FULL = ("not enough memory", "can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+MEMORY_IS_FULL = ("not enough memory", "can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
 """What torch's processors and its libraries for GPUs say in errors that have no class of their own."""
 logger = logging.getLogger(__name__)
 
