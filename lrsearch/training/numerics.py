@@ -8,14 +8,14 @@ import numpy as np
 
 from . import mkl
 
-TORCH_PROGRAM = "lone 4"
-"""Raise the number when a change to the torch program changes bits."""
-FUSED_PROGRAM = "fused 3"
-"""Raise the number when a change to the fused program changes bits."""
+TORCH_PROGRAM = "lone 5"
+"""Raise the number when a change to the torch program changes bits, or what was stored of it may be wrong."""
+FUSED_PROGRAM = "fused 4"
+"""The same of the fused program."""
 CONVOLUTIONS_BY_PRODUCTS = "convolutions by products 1"
-"""Raise the number when a change to ``lane_convolution`` changes bits."""
-LEAST_SQUARES_PROGRAM = "recursion 1"
-"""Raise the number when a change to the least-squares program changes bits."""
+"""The same of ``lane_convolution``."""
+LEAST_SQUARES_PROGRAM = "recursion 2"
+"""The same of the least-squares program."""
 THREADS = 1
 """Threads a program on the processor: another number would sum in another order."""
 

@@ -52,4 +52,4 @@ def test_a_process_that_asks_in_time_is_heard_and_one_that_asks_for_something_el
 
 
 def test_states_of_another_mode_are_others():
-    assert f"products {mkl.mode()}," in torch_numerics("cpu", "lone 4")
+    assert f"products {mkl.mode()}," in torch_numerics("cpu", "lone 5")
