@@ -137,8 +137,10 @@ class Rungs:
 
         What samplers see of it stays what its values make of it.
         """
-        self._climbers[number].let_on = True
-        self._brackets[self._climbers[number].ladder.bracket].let_on(number)
+        climber = self._climbers[number]
+        if not climber.let_on:
+            climber.let_on = True
+            self._brackets[climber.ladder.bracket].let_on(number)
 
     def advance(self) -> list[int]:
         """Take every arrival that can be taken; the trials that are to go on, in the order of their promotions."""

@@ -182,6 +182,8 @@ class Reports(Leases):
             study, refused = None, "not allowed: this study is somebody else's to train"
         if study is not None:
             study = self._noted(tx, self._timed(tx, study, reports), reports)
+            if study.spec.rungs is not None:
+                self._rungs(tx, study)  # it may change trials, which are read after it
         trials = tx.trials.some(name, [report.trial for report in reports]) if study is not None else {}
         taken: list[News] = []
         for report in reports:

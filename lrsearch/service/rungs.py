@@ -30,7 +30,10 @@ class Climbing(Budgets):
             return trial.stopped_at
         if study.spec.rungs is None or trial.purpose != "trial":
             return n_intervals(trial.schedule, study.updates_per_epoch)
-        return self._rungs(tx, study).until(trial.number)
+        rungs = self._rungs(tx, study)
+        if trial.let_on:
+            rungs.let_on(trial.number)
+        return rungs.until(trial.number)
 
     def _rungs(self, tx: Transaction, study: Study) -> Rungs:
         """The study's rungs, with every trial that has begun; called under the study's lock only."""
@@ -58,12 +61,11 @@ class Climbing(Budgets):
             stands = self._tell_all(tx, study, rungs, epochs)
             warm.promoted = rungs.advance()
             for number, stand in stands.items():
-                # promoted when no more trials were to begin; now more are
-                if (
-                    stand.state in ("running", "queued")
-                    and 0 < rungs.until(number) * study.spec.n_seeds <= stand.epochs
-                ):
+                stands_beyond = 0 < rungs.until(number) * study.spec.n_seeds <= stand.epochs
+                if stands_beyond and stand.state in ("running", "queued"):
+                    # promoted when no more trials were to begin, and now more are
                     rungs.let_on(number)
+                    tx.trials.change(study.name, number, let_on=True)
         warm.begun_at = (tx, tx.trials.n_writes)
         return rungs
 

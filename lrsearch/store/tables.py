@@ -100,7 +100,7 @@ LABELS = Table("labels", METADATA, LabelColumns)
 
 class TrialColumns(TypedColumns):
     """A trial. ``rest``: values, metrics, error, diverged_at, retry_of, confirmed, test,
-    checkpoint, lost, killed, handed_at, promoted_at.
+    checkpoint, lost, killed, handed_at, promoted_at, let_on.
 
     ``params`` are read by themselves for every trial of a study, and ``schedule`` never changes: both are apart.
     """

@@ -34,6 +34,7 @@ REST = (
     "killed",
     "handed_at",
     "promoted_at",
+    "let_on",
 )
 """Its fields in the column ``rest``."""
 NESTED = ("diverged_at", "confirmed", "checkpoint", "handed_at", "promoted_at")

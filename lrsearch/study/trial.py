@@ -134,6 +134,8 @@ class Trial(Frozen):
     """When its last worker got it."""
     promoted_at: Annotated[datetime | None, Field(exclude=True)] = None
     """When it last went on from a rung."""
+    let_on: Annotated[bool, Field(exclude=True)] = False
+    """Whether it trains to its horizon whatever rungs say: it went on as no more were to begin, and then some were."""
 
     @property
     def terminal(self) -> bool:

@@ -116,7 +116,8 @@ class Cohort:
         """A run goes; its lane is saved if it was the last on it, or has come to its end or to where it waits."""
         number, lane = next((number, lane) for number, lane in enumerate(self.lanes) if run in lane)
         if len(lane) == 1 or run.whole or run.over:
-            self.save(number)
+            with suppress(OutOfMemory), memory_errors():
+                self.save(number)
         lane.remove(run)
 
     def leave_behind(self, needs: Callable[[Lane, Sequence[str]], bool]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -25,15 +25,12 @@ def whole_float32(device: torch.device) -> Iterator[None]:
     processor they stay as they are.
     """
     on_gpu = device.type == "cuda"
-    kept = [(place, _replaced(place)) for place in (ON_GPUS if on_gpu else ON_PROCESSORS)]
-    older = _older_replaced() if on_gpu else None
-    try:
+    with ExitStack() as kept:
+        for place in ON_GPUS if on_gpu else ON_PROCESSORS:
+            kept.callback(torch._C._set_fp32_precision_setter, *place, _replaced(place))
+        if on_gpu:
+            kept.callback(_set_older, *_older_replaced())
         yield
-    finally:
-        if older is not None:
-            _set_older(*older)
-        for place, precision in kept:
-            torch._C._set_fp32_precision_setter(*place, precision)
 
 
 def _replaced(place: Place) -> str:

@@ -208,9 +208,11 @@ class FusedProgram:
         with self._vectorised() as reseed, self._undone():
             buffers = {name: tensor.clone() for name, tensor in self._model.buffers.items()}
             reseed(self._seed, self._position.update)
-            means = self._passes.evaluated("test", self._setting.data.test, self.n_lanes)
-            for name, tensor in buffers.items():
-                self._model.buffers[name].copy_(tensor)  # some models count their calls
+            try:
+                means = self._passes.evaluated("test", self._setting.data.test, self.n_lanes)
+            finally:
+                for name, tensor in buffers.items():
+                    self._model.buffers[name].copy_(tensor)  # some models count their calls
         return {f"test_{name}": float(values[lane]) for name, values in means.items()}
 
     @classmethod

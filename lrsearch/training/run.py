@@ -223,8 +223,10 @@ class Run:
     def take_up(self, records: Sequence[EpochRecord]) -> None:
         """Stand where a prefix ends; its epochs are shared, and told unless they were before."""
         self.records = []
-        # what lies beyond is trained again, and told then
-        self.untold = deque(told for told in self.untold if told.record.epoch <= len(records))
+        # what lies beyond and waits to be told is trained again, perhaps as another's lane, and told then
+        if beyond := [told.record.epoch for told in self.untold if told.record.epoch > len(records)]:
+            self._heard = min(self._heard, min(beyond) - 1)
+            self.untold = deque(told for told in self.untold if told.record.epoch <= len(records))
         for record in records:
             self.add(record, shared=True)
 

@@ -75,13 +75,18 @@ class TorchLane:
     @contextmanager
     def buffers_kept(self) -> Iterator[None]:
         """Whatever happens inside, the model's buffers are as before: some models count their calls."""
-        before = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        owners = [module._buffers for module in self.model.modules()]
+        entries = [(owner, dict(owner)) for owner in owners]
+        values = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         try:
             yield
         finally:
+            for owner, kept in entries:  # a forward pass may have put others in their place
+                owner.clear()
+                owner.update(kept)
             with torch.no_grad():
-                for name, buffer in self.model.named_buffers():
-                    buffer.copy_(before[name])
+                for buffer, value in values:
+                    buffer.copy_(value)
 
     def take(self, controls: FloatArray) -> Callable[[int], None]:
         """Make ready for an interval's controls, shape (updates, columns); what sets those of its n-th update.

@@ -88,6 +88,26 @@ def test_a_larger_budget_while_the_last_promoted_trial_trains(service, spec, off
     assert len(service.trials("s").items) == 12
 
 
+def test_who_was_let_on_goes_on_after_a_restart_that_finds_it_before_its_next_rung(service, spec, offers):
+    """By then others have arrived, and it is promoted by its values, too: by those alone it would wait at 16."""
+    service.create(spec(**ASHA | {"epochs": 32}, sampler="random", budget={"trials": 1}))
+    worker = Climber(service, "w", offers, lambda its, epoch: its.trial + 1 / epoch)
+    worker.ask(hold=1)
+    for _ in range(5):
+        worker.say(worker.report_on(0))
+    service.patch("s", StudyPatch.model_validate({"budget": {"trials": 60}}))
+    for _ in range(4):
+        worker.say(worker.report_on(0))
+    assert (worker.done[0], worker.held[0].until_epoch) == (9, 32)
+    while max(worker.done.values()) < 16:
+        worker.say(*(worker.report_on(number) for number in worker.ready if number), hold=8)
+    worker.service = service = Service(service.store, service.settings)
+    worker.say()
+    worker.say(worker.report_on(0, 12))
+    steady(service, {worker: "s"})
+    assert service.trial("s", 0).state == "completed"
+
+
 def test_hours_at_a_rung_are_no_hours_of_work(service, spec, offers):
     service.create(spec(**ASHA, sampler="random", budget={"trials": 2}, limits={"trial_hours": 0.3 / 3600}))
     slow, quick = Climber(service, "a", offers, lambda *_: 5.0), Climber(service, "b", offers, lambda *_: 1.0)

@@ -68,3 +68,16 @@ def test_what_was_not_told_when_a_run_begins_again_is_told_in_its_turn(held):
     assert train(one, [6], one.runs[:1]) is None
     assert train(one, range(3, 7), [ahead]) is None
     assert train(one, range(7, 13)) == (10, "completed")
+
+
+def test_what_was_not_told_is_told_though_another_lane_trains_it_now(held):
+    one = held(seeds=(0, 1))
+    assert train(one, range(1, 6)) is None
+    ahead = one.runs[1]
+    assert train(one, [6, 7], [ahead]) is None
+    ahead.take_up(ahead.records[:5])
+    for epoch in (6, 7):
+        ahead.add(EpochRecord(epoch, 0.1, 0.1, 0.01, {"val_loss": LOSSES[epoch - 1]}), shared=True)
+    assert [told.record.epoch for told in ahead.untold] == [6, 7]
+    assert train(one, [6, 7], one.runs[:1]) is None
+    assert train(one, range(8, 13)) == (10, "completed")
