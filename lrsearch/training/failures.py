@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import LrsearchError
-from .calibration import OutOfMemory
+from .program import OutOfMemory
 
 MAX_ERROR_CHARACTERS = 1000
 MEMORY_IS_FULL = ("not enough memory", "can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")

@@ -10,7 +10,6 @@ from operator import itemgetter
 from ..errors import InvalidInput
 from ..study import Assignment, Attempt, Point, Result
 from ..tasks.task import Task
-from .calibration import OutOfMemory
 from .cohort import Cohort
 from .failures import TrainingFailed, user_errors
 from .group import Group, Groups
@@ -19,7 +18,7 @@ from .held import Held
 from .parked import Parked
 from .phase import Phase
 from .prefixes import Prefix, PrefixStore
-from .program import LIVE_PROGRAMS
+from .program import LIVE_PROGRAMS, OutOfMemory
 from .run import Run
 from .task_range_test import sweep_task
 from .waiting import Waiting
