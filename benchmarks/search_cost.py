@@ -62,7 +62,7 @@ def again(study: Reference, machine: Machine, first: Mapping[str, float]) -> dic
     """The plain loop's values with another number of threads, disturbed; fewer of a cell that is found unstable."""
     cells = {cell: first[cell] for cell in list(study.cells)[:: QUICK_SHARE if study.quick else 1]}
     threads = 1 if machine.threads > 1 else machine.cores
-    n = max(1, machine.cores // threads)  # threads that share a core wait for one another
+    n = min(REPEATS, max(1, machine.cores // threads))  # threads that share a core wait for one another
     with ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn")) as workers:
         seeds = [range(part, REPEATS, n) for part in range(n)]
         parts = [workers.submit(disturbed_values, study.fresh(), cells, threads, its) for its in seeds]
