@@ -16,12 +16,14 @@ Answer = TypeVar("Answer")
 PAUSE_SECONDS = 0.1
 
 
-def insist(verb: Callable[..., Answer], *arguments: Any) -> Answer:
-    """The answer, however often one has to ask: sooner than a lease is over, which is short here."""
+def insist(verb: Callable[..., Answer], *arguments: Any) -> tuple[Answer, bool]:
+    """The answer, however often one has to ask, sooner than a lease is over; and whether one had to ask again."""
+    asked_again = False
     while True:
         try:
-            return verb(*arguments)
+            return verb(*arguments), asked_again
         except Unavailable:
+            asked_again = True
             time.sleep(PAUSE_SECONDS)
 
 
@@ -37,7 +39,7 @@ def train(client: Client, lease: str, its: Assignment, log: TextIO, seconds: flo
         point = Point(epoch=epoch, metrics={"loss": loss(its, epoch)})
         result = Result(state="completed") if epoch == its.until_epoch else None
         report = Report(study=its.study, trial=its.trial, attempt=its.attempt, points=(point,), result=result)
-        answer = insist(client.report, lease, ReportRequest(hold=0, reports=(report,)))
+        answer, _ = insist(client.report, lease, ReportRequest(hold=0, reports=(report,)))
         if answer.rejected or any(order.do == "stop" for order in answer.directives):
             return
         said = [{"epoch": epoch, "value": loss(its, epoch)}, *([{"state": "completed"}] if result else [])]
@@ -50,7 +52,9 @@ def main(server: str, study: str, path: Path, name: str, seconds: float) -> None
     client = Client(server, patience=0)
     with path.open("a", buffering=1) as log:
         while True:
-            lease = insist(client.lease, LeaseRequest(worker=name, hold=1, study=study, tasks=()))
+            lease, asked_again = insist(client.lease, LeaseRequest(worker=name, hold=1, study=study, tasks=()))
+            for its in lease.assignments if asked_again else ():  # the answer before may have been lost on its way
+                log.write(json.dumps({"retaken": its.trial, "attempt": its.attempt}) + "\n")
             if lease.study_state in ENDED:
                 return
             try:

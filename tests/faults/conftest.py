@@ -96,13 +96,18 @@ class Askers:
 
     def log(self) -> list[dict[str, Any]]:
         """All that was acknowledged."""
-        paths = sorted(self._folder.glob("asker-*.jsonl"))
-        return [entry for path in paths for entry in lines(path) if "lost" not in entry]
+        return [entry for entry in self._entries() if "study" in entry]
 
     def complaints(self) -> list[str]:
         """Why workers dropped what they held."""
-        paths = sorted(self._folder.glob("asker-*.jsonl"))
-        return [entry["lost"] for path in paths for entry in lines(path) if "lost" in entry]
+        return [entry["lost"] for entry in self._entries() if "lost" in entry]
+
+    def retaken(self) -> dict[int, int]:
+        """The attempts, by trial, that began with a lease asked for again, as no answer had come."""
+        return {entry["retaken"]: entry["attempt"] for entry in self._entries() if "retaken" in entry}
+
+    def _entries(self) -> list[dict[str, Any]]:
+        return [entry for path in sorted(self._folder.glob("asker-*.jsonl")) for entry in lines(path)]
 
     def finish(self) -> None:
         """Wait for those that live; they must end by themselves, without a complaint."""
@@ -142,7 +147,9 @@ def refused(url: str, *, fits: int = 0) -> httpx.Response:
 def everything_held(watch, there: Client, askers, n: int) -> None:
     askers.finish()
     assert there.study("s").progress.trials == {"completed": n}
-    assert {row.attempts for row in watch.check().values()} == {1}, "no lease was reaped because of it"
+    assert not askers.complaints(), "no lease was reaped because of it"
+    attempts = {number: row.attempts for (_, number), row in watch.check().items()}
+    assert attempts == dict.fromkeys(attempts, 1) | askers.retaken(), "no trial was handed out anew"
     watch.acknowledged(askers.log())
 
 
