@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..study import TrainSpec
-from .numerics import CONVOLUTIONS_BY_PRODUCTS, FUSED_PROGRAM
+from .numerics import CONVOLUTIONS_BY_PRODUCTS, FUSED_PROGRAM, IN_TURN_PROGRAM
 from .program import OutOfMemory, Program, program_class
 from .remembered import Remembered
 from .workload import Workload
 
-ASKED = 4
+ASKED = 5
 """Raise the number when more is asked of a task before it is trained in company: what is remembered was asked less."""
 LANES = 64
 """Lanes of a program that is not fused."""
@@ -75,14 +75,19 @@ def _key(lone: type[Program], workload: Workload, train: TrainSpec, device: str 
     recipe = train.model_dump(mode="json", exclude={"seed", "seeds"})
     fingerprint = workload.prepared(("fingerprint", 0), lambda: workload.fingerprint(0))
     return json.dumps(
-        [recipe, fingerprint, lone.numerics(device), FUSED_PROGRAM, CONVOLUTIONS_BY_PRODUCTS, ASKED], sort_keys=True
+        [
+            *(recipe, fingerprint, lone.numerics(device)),
+            *(FUSED_PROGRAM, CONVOLUTIONS_BY_PRODUCTS, IN_TURN_PROGRAM, ASKED),
+        ],
+        sort_keys=True,
     )
 
 
 def _found(key: str, workload: Workload, train: TrainSpec, seed: int, device: str | None) -> Choice:
     from .device import chosen_device
     from .fused_program import FUSED, fused_kinds
-    from .measurement import Measured, measured
+    from .in_turn import InTurn
+    from .measurement import IN_TURN, Measured, measured
     from .torch_lane import convolves
     from .torch_program import TorchProgram
 
@@ -97,9 +102,12 @@ def _found(key: str, workload: Workload, train: TrainSpec, seed: int, device: st
         with remembered.alone():  # workers that begin together must not disturb each other, nor choose differently
             found = remembered.read()
             if found is None:
-                found = measured(partial(TorchProgram, *given), companies, where)
+                turns = partial(InTurn, *given) if where.type == "cpu" else None
+                found = measured(partial(TorchProgram, *given), companies, where, turns)
                 if found.lasting:
                     remembered.write(found)
+    if found.kind == IN_TURN:
+        return Choice(InTurn, found.lanes, found.plain_seconds, f"trains lane by lane: {found.note}")
     if found.lanes > 1:
         return Choice(FUSED[found.kind], found.lanes, found.plain_seconds, found.note)
     return Choice(lone, LANES, found.plain_seconds, f"trains lane by lane: {found.note}")

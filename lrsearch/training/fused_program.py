@@ -19,6 +19,7 @@ import torch
 from ..errors import InvalidInput
 from ..schedules import FloatArray
 from ..study import TrainSpec
+from .batches import EVALUATED_AT_ONCE
 from .device import Reseed, chosen_device, pinned
 from .failures import memory_errors
 from .interval import Interval
@@ -26,7 +27,7 @@ from .lane_convolution import ByProducts
 from .lane_rows import HOOK, operators, rows_of
 from .lanes_model import LanesModel, lane_kernels
 from .numerics import CONVOLUTIONS_BY_PRODUCTS, FUSED_PROGRAM, torch_numerics
-from .passes import GRADIENT, Passes
+from .passes import GRADIENT, Passes, Passing
 from .position import Position
 from .probe import Probe, layers_of
 from .program import MODEL, OPTIMIZER, EpochRecord, OutOfMemory, State, check_state
@@ -63,6 +64,10 @@ class FusedProgram:
     """Whether a GPU's kernels are launched as graphs."""
     version: ClassVar[str] = FUSED_PROGRAM
     """Its part of the numerics."""
+    model_kind: ClassVar[type[LanesModel]] = LanesModel
+    """How its model is called."""
+    evaluated_at_once: ClassVar[int] = EVALUATED_AT_ONCE
+    """Examples of a forward pass without gradients."""
 
     def __init__(self, workload: Workload, train: TrainSpec, seed: int, device: str | None = None) -> None:
         self._setting = Setting.of(workload, train, seed, device)
@@ -75,10 +80,11 @@ class FusedProgram:
             raise InvalidInput("its forward pass hooks a tensor: the hook would see the gradients of all lanes")
         self._layers = layers_of(model)
         self._n_epochs = 0
-        self._model = LanesModel(model)
+        self._model = self.model_kind(model)
         self._model.put(self._model.selected(self._rows([0])))
         tapes = workload.prepared(("tapes", type(self), train.precision, self._setting.device), Tapes)
-        self._passes = Passes(self._model, workload.task, data.train, tapes, seed, graphs=self.graphs)
+        how = Passing(graphs=self.graphs, evaluated_at_once=self.evaluated_at_once)
+        self._passes = Passes(self._model, workload.task, data.train, tapes, seed=seed, how=how)
         self._optimizer = self._new_optimizer(self._model.weights)
         self._position = Position()
         self._first_losses = np.full(1, np.nan)
@@ -102,23 +108,39 @@ class FusedProgram:
             OutOfMemory: no lane has changed.
         """
         began = time.perf_counter()
-        rates = controls[:, :, 0]
         if self._n_epochs == LASTING:
             self._select(range(self.n_lanes), lasting=True)
         self._n_epochs += 1
-        with self._vectorised() as reseed, self._undone():
-            interval = self._trained(controls, reseed, Probe(self._layers, self._position.update, rates.shape[1]))
-            means = self._passes.evaluated("val", self._setting.data.val, self.n_lanes)
-            val = {f"val_{name}": values for name, values in means.items()}
-            records = interval.records(epoch, self._position.update, rates, val, self._first_losses, began=began)
-        self._position.advance(rates.shape[1], self.n_lanes)
+        with self.vectorised() as reseed, self.undone():
+            interval = Interval(self.probe(controls))
+            for _ in self.updates(controls, reseed, interval):
+                pass
+            records = self.recorded(epoch, controls, interval, began=began)
+        self.moved(controls)
         return records
+
+    def probe(self, controls: FloatArray) -> Probe:
+        """What looks at the updates of an interval."""
+        return Probe(self._layers, self._position.update, controls.shape[1])
+
+    def recorded(self, epoch: int, controls: FloatArray, interval: Interval, *, began: float) -> list[EpochRecord]:
+        """Every lane's record of an interval that it was trained for, ``began`` as for ``Interval.records``."""
+        means = self._passes.evaluated("val", self._setting.data.val, self.n_lanes)
+        val = {f"val_{name}": values for name, values in means.items()}
+        first, rates = self._position.update, controls[:, :, 0]
+        return interval.records(epoch, first, rates, val, self._first_losses, began=began)
+
+    def moved(self, controls: FloatArray) -> None:
+        """All lanes were trained for an interval."""
+        self._position.advance(controls.shape[1], self.n_lanes)
 
     def train_only(self, rates: FloatArray) -> None:
         """Train every lane for some updates, of which nothing is recorded; rates of shape (lanes, updates)."""
-        with self._vectorised() as reseed, memory_errors():
-            self._trained(rates[:, :, None], reseed)
-        self._position.advance(rates.shape[1], self.n_lanes)
+        controls = rates[:, :, None]
+        with self.vectorised() as reseed, memory_errors():
+            for _ in self.updates(controls, reseed, Interval()):
+                pass
+        self.moved(controls)
 
     def fork(self, index: Sequence[int]) -> None:
         """Lane i becomes a copy of lane ``index[i]``.
@@ -205,7 +227,7 @@ class FusedProgram:
         """
         if self._setting.data.test is None:
             return {}
-        with self._vectorised() as reseed, self._undone():
+        with self.vectorised() as reseed, self.undone():
             buffers = {name: tensor.clone() for name, tensor in self._model.buffers.items()}
             reseed(self._seed, self._position.update)
             try:
@@ -221,13 +243,13 @@ class FusedProgram:
         return torch_numerics(str(chosen_device(device)), cls.version)
 
     @contextmanager
-    def _vectorised(self) -> Iterator[Reseed]:
+    def vectorised(self) -> Iterator[Reseed]:
         """Torch's settings while lanes train or are measured."""
         with pinned(self._setting.device) as reseed, lane_kernels(), type(self).kernels():
             yield reseed
 
     @contextmanager
-    def _undone(self) -> Iterator[None]:
+    def undone(self) -> Iterator[None]:
         """Leave all lanes as they were where memory runs out inside, and raise OutOfMemory."""
         model = self._model
         with memory_errors():
@@ -244,8 +266,12 @@ class FusedProgram:
             self._optimizer.load(moments)
             raise
 
-    def _trained(self, controls: FloatArray, reseed: Reseed, probe: Probe | None = None) -> Interval:
-        """Train all rows, the padded ones with the last lane's controls; ``probe`` only looks on."""
+    def updates(self, controls: FloatArray, reseed: Reseed, interval: Interval) -> Iterator[None]:
+        """Train all rows, the padded ones with the last lane's controls, an update a step; measures go to ``interval``.
+
+        Between two steps others may start the generators anew.
+        """
+        probe = interval.probe
         model, setting = self._model, self._setting
         model.train(True)
         padded = np.concatenate([controls, controls[-1:].repeat(len(model.weights) - len(controls), axis=0)])
@@ -255,14 +281,13 @@ class FusedProgram:
         momentum, rates = momenta(padded, self._train.optimizer), group_rates(padded, used)
         moved = None if momentum is None else self._placed(momentum)
         by_depth = None if rates is None else self._placed(rates)
-        interval = Interval(probe)
         batches = setting.order.batches(
             self._position.update, self._position.update + controls.shape[1], setting.device
         )
         for number, (examples, rate) in enumerate(zip(batches, by_update, strict=True)):
             update = self._position.update + number
             reseed(self._seed, update)
-            measured = self._passes.update(examples)
+            measured = self._passes.update(examples, (self._seed, update))
             gradient = measured.pop(GRADIENT)
             looked = probe if probe is not None and probe.wants(update) else None
             if looked is not None:
@@ -278,7 +303,7 @@ class FusedProgram:
             if looked is not None:
                 looked.after(model.split(model.weights))
             interval.add(len(examples), measured)
-        return interval
+            yield
 
     def _placed(self, values: FloatArray) -> torch.Tensor:
         """Numbers of shape (rows, updates, ...) on the device, as (updates, rows, ...)."""

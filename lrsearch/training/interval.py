@@ -55,7 +55,7 @@ class Interval(Tally):
 
     def __init__(self, probe: Probe | None = None) -> None:
         super().__init__()
-        self._probe = probe
+        self.probe = probe
 
     def records(
         self,
@@ -91,9 +91,9 @@ class Interval(Tally):
                 divergence = first + len(own) - 1, float(own[-1])
             divergences.append(divergence)
         looked: list[Diagnostics | None] = [None] * len(rates)
-        if self._probe is not None:
-            found = self._probe.numbers(len(rates))
-            measured = Measured(first, rates, losses, grad_norms, self._probe.sampled, *found)
+        if self.probe is not None:
+            found = self.probe.numbers(len(rates))
+            measured = Measured(first, rates, losses, grad_norms, self.probe.sampled, *found)
             looked = diagnostics(measured, divergences)
         seconds = (time.perf_counter() - began) / len(rates)
         return [

@@ -129,6 +129,38 @@ class LanesModel:
         return measured
 
 
+class OneLaneModel(LanesModel):
+    """The same for one row, called as it is, without ``vmap``; convolutions of images have their channels last."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__(model)
+        self._channels_last = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+
+    def call(
+        self,
+        measure: Callable[[torch.Tensor, torch.Tensor], Measured],
+        weights: torch.Tensor,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+    ) -> Measured:
+        """As of many lanes: ``measure(outputs, targets)``, with a first axis of length 1."""
+        if self._channels_last and inputs.ndim == 4:
+            inputs = inputs.to(memory_format=torch.channels_last)
+        _fill(self._slots.values(), [own.squeeze(0) for own in self.split(weights)], "_parameters")
+        buffers = [own.squeeze(0) for own in self.buffers.values()]
+        _fill(self._buffer_slots.values(), buffers, "_buffers")
+        try:
+            with python_draws():
+                loss, sums = measure(self._model(inputs), targets)
+        finally:
+            _fill(self._slots.values(), self._own, "_parameters")
+        with torch.no_grad():
+            for buffer, slots in zip(buffers, self._buffer_slots.values(), strict=True):
+                if (now := getattr(*slots[0])) is not buffer:  # the model has put another in its place
+                    buffer.copy_(now)
+        return loss[None], {name: total[None] for name, total in sums.items()}
+
+
 def _slots(model: torch.nn.Module, kind: str, tensor: torch.Tensor) -> list[Slot]:
     """Every place of the model that holds ``tensor``: more than one where weights are tied."""
     return [

@@ -6,7 +6,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+import timeit
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
@@ -50,8 +51,14 @@ MEMORY_SHARE = 0.5
 """Of the free memory, what programs may be planned to use."""
 PROBED = ((2, 1), (5, 4))
 """Numbers of lanes, and the place among them, whose bits are compared with those of a lane among many."""
+TURNS, TURNS_PROBED = 64, ((1, 0),)
+"""Of lanes that take turns: how many may at most, and the numbers of lanes compared, with some few."""
+TURNS_WORTH = 0.95
+"""The same as ``WORTH`` for lanes that take turns: that costs nothing, and validation gains, too."""
 UPDATES = 3
 """After so many their bits are compared: the optimiser has gone on from its own moments twice."""
+IN_TURN = "in turn"
+"""The kind of program whose lanes take turns."""
 NO_MEMORY = "many lanes do not fit the memory"
 OTHER_BITS = "a lane's last bits depend on how many others there are"
 """Refused on a processor, where other ways cost little. A GPU's libraries choose kernels by the number of lanes."""
@@ -79,9 +86,9 @@ class Measured:
 
     Attributes:
         plain_seconds: one update of a plain loop, in which nothing is measured.
-        lanes: the most lanes of a fused program; 1 where ``note`` says why not.
-        note: why lanes are trained one after the other; or, where they are not, what is not exact about that.
-        kind: which of the fused programs is the fastest.
+        lanes: the most lanes of a program of that kind; 1 where each is trained by the task's own.
+        note: why lanes are trained one after the other, or in turn; where they are fused, what is not exact about that.
+        kind: which of the fused programs is the fastest, or ``IN_TURN``.
         lasting: whether that is so whatever else runs here; False where memory decided that others may have held.
     """
 
@@ -106,13 +113,20 @@ class Pace(NamedTuple):
     lasting: bool
 
 
-def measured(alone: Callable[[], TorchProgram], companies: Mapping[str, Making], where: torch.device) -> Measured:
+def measured(
+    alone: Callable[[], TorchProgram],
+    companies: Mapping[str, Making],
+    where: torch.device,
+    turns: Making | None = None,
+) -> Measured:
     """Train a few updates in every kind of program; leaves no trace but the time it took.
 
     Args:
         alone: makes the task's own program.
         companies: make the fused ones, by their names; a later one must be worth leaving the earlier ones.
         where: their device.
+        turns: makes the one whose lanes take turns, for devices where that may pay; tried where company is possible,
+            and not worth it.
 
     Raises:
         InvalidInput: as ``check_repeats``.
@@ -125,11 +139,12 @@ def measured(alone: Callable[[], TorchProgram], companies: Mapping[str, Making],
         check_repeats(alone, lone)
     if (why := lone.why_alone()) is not None:
         return replace(plain, note=why)
-    faster, share = [], 1.0
+    faster, share, possible = [], 1.0, False
     for kind, company in companies.items():
         found = _tried(partial(_lanes, company, seconds * share, where))
         lasting = found != NO_MEMORY if isinstance(found, str) else found.lasting
         plain = replace(plain, lasting=plain.lasting and lasting)
+        possible |= not isinstance(found, str)
         if isinstance(found, str):
             notes.append(found)
         elif found.lanes == 1:
@@ -144,7 +159,30 @@ def measured(alone: Callable[[], TorchProgram], companies: Mapping[str, Making],
             return replace(plain, lanes=lanes, kind=kind, note=why and f"is fused though {why}")
         asks = why == OTHER_BITS and mkl.mode() != "none" and not mkl.strict()
         notes.insert(0, f"{why} ({ADVICE})" if asks else why)
-    return replace(plain, note=notes[0])
+    plain = replace(plain, note=notes[0])
+    if possible and turns is not None:
+        at_once = _tried(partial(_turns, alone, turns, seconds, where))
+        if isinstance(at_once, int) and at_once > 0:
+            return replace(plain, lanes=at_once, kind=IN_TURN, lasting=plain.lasting and at_once == TURNS)
+    return plain
+
+
+def _turns(alone: Making, turns: Making, alone_seconds: float, where: torch.device) -> int:
+    """How many lanes may take turns; 0 where that is not worth it, or gives other numbers."""
+    if alone_seconds > LONGEST_SECONDS:  # without tapes nothing is gained
+        return 0
+    before = _peak_bytes(where)
+    program = turns()
+    program.fork([0] * FEW)
+    train, update = _timed(program).train_only, np.zeros((FEW, 1))
+    train(update.repeat(ORDINARY + 2, axis=1))
+    share = min(timeit.repeat(partial(train, update), number=1, repeat=REPEATS)) / FEW / alone_seconds
+    if share > TURNS_WORTH or _difference(alone, turns, FEW, TURNS_PROBED) is not None:
+        return 0
+    held, lanes = (_peak_bytes(where) - before) / FEW, TURNS
+    while lanes > FEW and not _fits(turns, lanes, held, _free_bytes(where)):
+        lanes //= 2
+    return lanes
 
 
 def _tried(attempt: Callable[[], Found]) -> Found | str:
@@ -250,11 +288,12 @@ def _pages_bytes(pages: str) -> int:
         return 2**33
 
 
-def _difference(alone: Making, company: Making) -> str | None:
+def _difference(
+    alone: Making, company: Making, n_many: int = LANE_COUNTS[0], probed: Sequence[tuple[int, int]] = PROBED
+) -> str | None:
     """Why a lane must not be trained in company: other numbers than alone, or other bits among others."""
     rates = np.full(UPDATES, RATE)
     many = company()
-    n_many = LANE_COUNTS[0]
     many.fork([0] * n_many)
     place = n_many // 3
     crowd = np.outer(np.linspace(0.5, 2, n_many), rates)
@@ -262,7 +301,7 @@ def _difference(alone: Making, company: Making) -> str | None:
     _timed(many).train_only(crowd)
     reference = many.save(place)
     expected = alone().run_epoch(1, rates[None, :, None])[0]
-    for n_lanes, at in PROBED:
+    for n_lanes, at in probed:
         few = company()
         few.fork([0] * n_lanes)
         controls = np.outer(np.linspace(2, 0.5, n_lanes), rates)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import torch
 
 from ..schedules import FloatArray
 from ..tasks.task import Task
-from .batches import EVALUATED_AT_ONCE, Tensors
+from .batches import Tensors
 from .interval import Tally
 from .judged import batch_loss, measured_sums
 from .lanes_model import LanesModel
@@ -19,6 +19,18 @@ from .tape import Graphed, Results, Tape, Taped, Tapes
 
 GRADIENT = ""
 """The name of the gradient among what is measured of a batch."""
+
+
+class Passing(NamedTuple):
+    """How passes are called.
+
+    Attributes:
+        graphs: whether a GPU's kernels are launched as graphs.
+        evaluated_at_once: examples of a forward pass without gradients.
+    """
+
+    graphs: bool
+    evaluated_at_once: int
 
 
 class Passes:
@@ -31,17 +43,15 @@ class Passes:
         tapes: those of the task's other lanes.
         seed: what the model was drawn from. Lanes of another seed have tapes of their own: a model may hold what it
             drew where no tape sees it, and a look at one batch may not show the difference.
-        graphs: whether a GPU's kernels are launched as graphs.
+        how: they are called.
     """
 
-    def __init__(
-        self, model: LanesModel, task: Task, train: Tensors, tapes: Tapes, seed: int, *, graphs: bool = False
-    ) -> None:
+    def __init__(self, model: LanesModel, task: Task, train: Tensors, tapes: Tapes, *, seed: int, how: Passing) -> None:
         self._model, self._task, self._train = model, task, train
-        self._tapes, self._seed = tapes, seed
+        self._tapes, self._seed, self._at_once = tapes, seed, how.evaluated_at_once
         kind = model.weights.device.type
         self._replayed: Callable[..., Taped] | None = Taped if kind == "cpu" else None
-        if graphs and kind == "cuda":
+        if how.graphs and kind == "cuda":
             self._replayed = partial(Graphed, pool=torch.cuda.graph_pool_handle())
         self._taped: dict[Hashable, Taped] = {}
         self._proven: WeakSet[Tape] = WeakSet()
@@ -51,11 +61,12 @@ class Passes:
         """The model's tensors are others now."""
         self._taped.clear()
 
-    def update(self, examples: torch.Tensor) -> dict[str, torch.Tensor]:
+    def update(self, examples: torch.Tensor, moment: Hashable = None) -> dict[str, torch.Tensor]:
         """Losses, sums of measures, gradient and its norm, for a batch.
 
         Args:
             examples: their numbers, of shape (batch,).
+            moment: how the generator was started, see ``tape.Taped``.
 
         Returns:
             ``loss`` and ``grad_norm`` of shape (rows,), a batch's sum of every other measure, and the gradient of
@@ -76,7 +87,7 @@ class Passes:
             norms = torch.linalg.vector_norm(gradient, dim=1)
             return {**sums, "loss": losses.detach(), "grad_norm": norms, GRADIENT: gradient}
 
-        results = self._call(n, passed, (inputs, targets))
+        results = self._call(n, passed, (inputs, targets), moment)
         return {name: tensor if name == GRADIENT else tensor.clone() for name, tensor in results.items()}
 
     @torch.no_grad()
@@ -85,7 +96,7 @@ class Passes:
         model, task = self._model, self._task
         model.train(False)
         tally = Tally()
-        for chunk in zip(*(torch.split(side, EVALUATED_AT_ONCE) for side in pair), strict=True):
+        for chunk in zip(*(torch.split(side, self._at_once) for side in pair), strict=True):
             n = len(chunk[1])
             # copies: what a model does to its inputs must not change what is measured next time
             held = self._batches.setdefault((part, n), tuple(map(torch.empty_like, chunk)))  # type: ignore[arg-type]  # two sides
@@ -100,7 +111,9 @@ class Passes:
             tally.add(n, {name: tensor.clone() for name, tensor in results.items()})
         return tally.means(n_lanes)
 
-    def _call(self, kind: Hashable, function: Callable[[], Results], batch: Tensors) -> Results:
+    def _call(
+        self, kind: Hashable, function: Callable[[], Results], batch: Tensors, moment: Hashable = None
+    ) -> Results:
         """``function``, which does the same to ``batch`` and the lanes whenever it is of one ``kind``."""
         model = self._model
         if self._replayed is None:
@@ -111,7 +124,7 @@ class Passes:
             known = self._tapes.of((self._seed, kind), len(model.weights))
             taped = self._taped[kind] = self._replayed(function, given, known, proven=known.tape in self._proven)
         played = taped.plays
-        results = taped()
+        results = taped(moment)
         if taped.plays and not played and taped.known.tape is not None:
             self._proven.add(taped.known.tape)
         return results

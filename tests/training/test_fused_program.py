@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lrsearch.errors import InvalidInput
 from lrsearch.study import OPTIMIZERS, TrainSpec
 from lrsearch.training.fused_program import FUSED, FusedByProducts, FusedProgram
+from lrsearch.training.in_turn import InTurn
 from lrsearch.training.program import OutOfMemory
 from lrsearch.training.tape import taped
 from lrsearch.training.torch_lane import convolves
@@ -53,6 +54,7 @@ def alone():
 EVERY = [
     *((name, FusedProgram) for name in FUSABLE),
     *((name, FusedByProducts) for name, task in FUSABLE.items() if convolves(task({}))),
+    *((name, InTurn) for name in FUSABLE),
 ]
 
 
@@ -111,6 +113,17 @@ def test_ten_updates_in_float64_agree_with_torch(name, optimizer, clip_norm):
     expected = lone.run_epoch(1, rates[None, :, None])[0]
     for kind in FUSED.values() if convolves(WORKLOADS[name].task) else [FusedProgram]:
         assert_agrees(program(name, kind, **recipe), lone, rates, expected)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("clip_norm", [None, 0.3])
+def test_ten_updates_in_turn_agree_with_torch(name, clip_norm):
+    spec = {"name": "adam", "weight_decay": 0.01, "eps": 1e-3}
+    recipe = {"optimizer": spec, "precision": "float64", "clip_norm": clip_norm, "batch_size": 15}
+    lone = program(name, TorchProgram, **recipe)
+    rates = np.linspace(0.02, 0.001, 10)
+    expected = lone.run_epoch(1, rates[None, :, None])[0]
+    assert_agrees(program(name, InTurn, **recipe), lone, rates, expected)
 
 
 def assert_agrees(fused, lone, rates, expected):

@@ -9,6 +9,7 @@ import pytest
 
 from lrsearch.study import OPTIMIZERS
 from lrsearch.training.fused_program import FusedProgram
+from lrsearch.training.in_turn import InTurn
 
 SETTINGS = {
     "sgd": {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-3},
@@ -42,6 +43,7 @@ def quick(case):
 PROGRAMS = {
     **{name: (case, None) for name, case in CASES.items()},
     **{f"{name}-fused": (quick(case), FusedProgram) for name, case in CASES.items() if name != "least-squares"},
+    **{f"{name}-in-turn": (case, InTurn) for name, case in CASES.items() if name != "least-squares"},
 }
 
 

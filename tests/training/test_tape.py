@@ -275,6 +275,30 @@ def test_steps_between_tensors_are_no_constants():
         assert torch.equal(call()["it"], torch.linspace(0, n_calls // CALLS, 5))
 
 
+def test_images_with_their_channels_last_may_be_pooled_to_one_pixel():
+    given = torch.randn(3, 4, 5, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
+
+    def function():
+        pooled = torch.nn.functional.adaptive_avg_pool2d(given * 2, 1)
+        return {"it": pooled.detach(), "gradient": torch.autograd.grad(pooled.cos().sum(), given)[0]}
+
+    tape = Taped(function)
+    for _ in range(CALLS + 2):
+        with torch.no_grad():
+            given.normal_()
+        assert equal({name: tensor.clone() for name, tensor in tape().items()}, function())
+    assert tape.plays
+
+
+def test_a_tensor_that_becomes_another_view_is_not_taped():
+    given = torch.randn(3, 4)
+    tape = Taped(lambda: {"it": (given * 2).as_strided_((4, 3), (1, 4)).sum(dim=0)})
+    for _ in range(CALLS + 2):
+        given.normal_()
+        assert torch.equal(tape()["it"], (given * 2).t().sum(dim=0))
+    assert not tape.plays
+
+
 def test_what_depends_on_more_than_tensors_is_not_taped():
     given, calls = torch.zeros(3), []
 

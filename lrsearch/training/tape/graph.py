@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -48,7 +48,7 @@ class Graph:
             generator.graphsafe_set_state(generator.clone_state())
             raise
 
-    def play(self) -> Mapping[str, torch.Tensor]:
+    def play(self, moment: Hashable = None) -> Mapping[str, torch.Tensor]:  # its draws are kernels, too
         """The results, in tensors that the next playing writes again."""
         self._graph.replay()
         return self.results

@@ -25,13 +25,15 @@ class Memory:
 
     Args:
         calls: in order.
-        kept: tensors that must outlive the calls.
+        kept: tensors that must outlive the calls; so must what is ``drawn``, until the calls run again without those.
     """
 
     def __init__(self, calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> None:
         self._same = _copies(calls)
         self._last = {self._root(tensor): i for i, call in enumerate(calls) for tensor in call.touched}
         self._last |= {self._root(tensor): len(calls) for tensor in kept}
+        apart = {self._root(tensor) for call in calls if call.drawn for tensor in (*call.fresh, *call.changed)}
+        self._last |= dict.fromkeys(apart, len(calls))
         self._home: dict[int, torch.UntypedStorage] = {}
         free: defaultdict[int, list[torch.UntypedStorage]] = defaultdict(list)
         dying: defaultdict[int, list[int]] = defaultdict(list)
@@ -41,8 +43,10 @@ class Memory:
                 root, size = self._root(tensor), tensor.untyped_storage().nbytes()
                 if root in self._home:
                     continue
-                moved = self._dying_here(i, call, tensor)
-                if moved is not None:
+                moved = None if root in apart else self._dying_here(i, call, tensor)
+                if root in apart:
+                    self._home[root] = _storage(size)
+                elif moved is not None:
                     self._home[root] = self._home[moved]
                 else:
                     self._home[root] = free[size].pop() if free[size] else _storage(size)

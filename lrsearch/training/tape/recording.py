@@ -71,6 +71,7 @@ class Call:
         fresh: those of them that were its results, in new memory.
         changed: those of them that it wrote though they were there before.
         draws: whether it draws from the generator.
+        drawn: whether all that it does depends on the generator alone.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Call:
     fresh: tuple[torch.Tensor, ...]
     changed: tuple[torch.Tensor, ...]
     draws: bool = False
+    drawn: bool = False
 
     @property
     def touched(self) -> list[torch.Tensor]:
@@ -111,11 +113,15 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
         self._reading = _Reading()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        with torch._C.DisableTorchFunction():
+            before = _places(args[0]) if func is aten.as_strided_.default else None
         result = func(*args, **(kwargs or {}))
         with torch._C.DisableTorchFunction():  # what is looked at here is no reading of the function's
             results = tensors_in(result)
             self._met += [*tensors_in(args, kwargs), *results]
-            if UNFIT.intersection(func.tags):
+            if before is not None and before == _places(result):
+                pass  # another way to say where its numbers are, as pooling to one pixel with channels last does
+            elif UNFIT.intersection(func.tags):
                 self.unfit = f"{func} depends on numbers"
             else:
                 self._note(func, args, kwargs or {}, results)
@@ -197,6 +203,12 @@ def _written(
     variant, names = found
     run = _quicker(func, FUNCTIONS, variant) if names == ("out",) else variant
     return run, args, {**kwargs, **dict(zip(names, results, strict=True))}
+
+
+def _places(tensor: torch.Tensor) -> tuple[Any, ...]:
+    """Where a tensor's numbers are: strides of axes of length 1 do not matter."""
+    strides = [stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size != 1]
+    return tensor.shape, strides, tensor.storage_offset()
 
 
 def _quicker(func: Any, table: Mapping[str, Callable[..., Any]], otherwise: Callable[..., Any]) -> Callable[..., Any]:

@@ -45,6 +45,13 @@ class Layout(NamedTuple):
         return cls(tensor.dtype, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
 
 
+@dataclass(slots=True, eq=False)
+class Drawn:
+    """For which moment the draws in a tape's memory were made; None = nobody said."""
+
+    moment: Hashable = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Played:
     """A tape on the tensors it is played on.
@@ -53,17 +60,28 @@ class Played:
         calls: in order.
         results: what they leave, by name.
         changed: the tensors that were there before and are written.
+        drawn: what all that play the tape know of its memory.
     """
 
     calls: Sequence[Call]
     results: Mapping[str, torch.Tensor]
     changed: Sequence[torch.Tensor]
+    drawn: Drawn
 
     @torch.no_grad()
-    def play(self) -> Mapping[str, torch.Tensor]:
-        """The results, in tensors that the next playing writes again."""
+    def play(self, moment: Hashable = None) -> Mapping[str, torch.Tensor]:
+        """The results, in tensors that the next playing writes again.
+
+        Args:
+            moment: tells how the generator was started. What was drawn for the same moment just before is not drawn
+                again; the generator stays where it is then.
+        """
+        known = moment is not None and moment == self.drawn.moment
+        self.drawn.moment = None  # unless all goes well
         for call in self.calls:
-            call.run(*call.args, **call.kwargs)
+            if not (known and call.drawn):
+                call.run(*call.args, **call.kwargs)
+        self.drawn.moment = moment
         return self.results
 
 
@@ -111,6 +129,10 @@ class Tape:
         return found
 
 
+def nobody() -> None:
+    """Who records a function where nobody does."""
+
+
 @dataclass(slots=True, eq=False)
 class Experience:
     """What is known of functions that do the same.
@@ -120,12 +142,14 @@ class Experience:
         fastest: seconds of the fastest of those.
         tape: what was recorded of one, and played the same.
         unfit: whether one was found that must not be played.
+        recorder: gives who records one, as long as that one lives: others wait for its tape, to share its memory.
     """
 
     n_calls: int = 0
     fastest: float = math.inf
     tape: Tape | None = None
     unfit: bool = False
+    recorder: Callable[[], object] = nobody
 
 
 class Tapes:
@@ -179,4 +203,4 @@ def _mapped(played: Any, kind: type, move: Callable[[Any], Any]) -> Any:
     calls = [
         replace(call, args=moved(call.args), kwargs=named(call.kwargs), fresh=(), changed=()) for call in played.calls
     ]
-    return Played(calls, named(played.results), [moved(tensor) for tensor in played.changed])
+    return Played(calls, named(played.results), [moved(tensor) for tensor in played.changed], played.drawn)

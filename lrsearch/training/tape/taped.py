@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
+from weakref import ref
 
 import torch
 
+from .draws import with_draws_marked
 from .graph import Graph, Watch
 from .memory import Memory
+from .pooling import pooled_first
 from .products import quickened
 from .recording import Recording
 from .shortening import shortened
-from .tape import Experience, Played, Tape
+from .tape import Drawn, Experience, Played, Tape, nobody
 
 Results = Mapping[str, torch.Tensor]
 logger = logging.getLogger(__name__)
@@ -54,6 +57,8 @@ class Taped:
         self._given = given
         self.known = before or Experience()
         self._played: Played | Graph | None = None if self.known.tape is None else self.known.tape.on(given)
+        self._moment: Hashable = None
+        self._refused: Tape | None = None
         self._borrowed, self._quick = self._played is not None, True
         # unbound: what has no cycle is freed at once
         self._next: Callable[[Taped], Results] = self._recorded_or(Taped._ordinary)
@@ -62,8 +67,13 @@ class Taped:
         elif self.known.unfit:
             self._next = Taped._called
 
-    def __call__(self) -> Results:
-        """What ``function`` gives, in tensors that the next call may write again."""
+    def __call__(self, moment: Hashable = None) -> Results:
+        """What ``function`` gives, in tensors that the next call may write again.
+
+        Args:
+            moment: whoever names the same one has started the generator alike, so that what was drawn may serve again.
+        """
+        self._moment = moment
         return self._next(self)
 
     @property
@@ -89,6 +99,14 @@ class Taped:
         return type(self)._recorded if known.n_calls >= ORDINARY and known.fastest < LONGEST_SECONDS else otherwise
 
     def _recorded(self) -> Results:
+        if self.known.unfit:
+            self._next = Taped._called
+            return self._function()
+        if self._borrow():
+            return self._compared()
+        if (other := self.known.recorder()) is not None and other is not self:
+            return self._function()  # until its tape is there for both
+        self.known.recorder = ref(self)
         with (recording := Recording()):
             results = self._function()
         if recording.unfit is not None:
@@ -96,11 +114,21 @@ class Taped:
             return results
         kept = list(results.values())
         calls = shortened(recording.calls, kept)
-        memory = Memory(quickened(calls, kept) if self._quick else calls, kept)
+        if self._quick:
+            calls = quickened(pooled_first(calls, kept), kept)
+        memory = Memory(with_draws_marked(calls), kept)
         homes = {name: memory.moved(tensor) for name, tensor in results.items()}
-        self._played, self._borrowed = Played(memory.calls, homes, recording.changed), False
+        self._played, self._borrowed = Played(memory.calls, homes, recording.changed, Drawn()), False
         self._next = Taped._compared
         return results
+
+    def _borrow(self) -> bool:
+        """Take what another one has recorded meanwhile; whether there is something."""
+        tape = self.known.tape
+        if tape is None or tape is self._refused or (played := tape.on(self._given)) is None:
+            return False
+        self._played, self._borrowed, self._next = played, True, Taped._compared
+        return True
 
     def _compared(self) -> Results:
         """Call the function and the tape from the same start."""
@@ -116,9 +144,9 @@ class Taped:
         if all(map(same_bits, taped, [*results.values(), *changed])):
             self._next = Taped._replayed
             if isinstance(self._played, Played) and not self._borrowed:
-                self.known.tape = Tape.of(self._played, self._given)
+                self.known.tape, self.known.recorder = Tape.of(self._played, self._given), nobody
         elif self._borrowed:
-            self._next = Taped._recorded
+            self._next, self._refused = Taped._recorded, self.known.tape
         elif self._quick:
             self._next, self._quick = Taped._recorded, False
         else:
@@ -127,7 +155,7 @@ class Taped:
 
     def _give_up(self, why: str) -> None:
         logger.info("not replayed: %s", why)
-        self.known.unfit, self._next, self._played = True, Taped._called, None
+        self.known.unfit, self.known.recorder, self._next, self._played = True, nobody, Taped._called, None
 
     def _generators(self) -> list[torch.Tensor]:
         return [torch.get_rng_state()]
@@ -137,7 +165,7 @@ class Taped:
 
     def _replayed(self) -> Results:
         assert self._played is not None
-        return self._played.play()
+        return self._played.play(self._moment)
 
 
 class Graphed(Taped):
