@@ -125,8 +125,8 @@ def measured(
         alone: makes the task's own program.
         companies: make the fused ones, by their names; a later one must be worth leaving the earlier ones.
         where: their device.
-        turns: makes the one whose lanes take turns, for devices where that may pay; tried where company is possible,
-            and not worth it.
+        turns: makes the one whose lanes take turns, for devices where that may pay; tried where company is not worth
+            it, or changes no more than last bits.
 
     Raises:
         InvalidInput: as ``check_repeats``.
@@ -139,15 +139,15 @@ def measured(
         check_repeats(alone, lone)
     if (why := lone.why_alone()) is not None:
         return replace(plain, note=why)
-    faster, share, possible = [], 1.0, False
+    faster, share, fit = [], 1.0, False
     for kind, company in companies.items():
         found = _tried(partial(_lanes, company, seconds * share, where))
         lasting = found != NO_MEMORY if isinstance(found, str) else found.lasting
         plain = replace(plain, lasting=plain.lasting and lasting)
-        possible |= not isinstance(found, str)
         if isinstance(found, str):
             notes.append(found)
         elif found.lanes == 1:
+            fit = True
             notes.append(f"in company a lane's update takes {found.share:.2f} times as long as alone")
         else:
             faster.append((kind, found.lanes))
@@ -157,10 +157,11 @@ def measured(
         plain = replace(plain, lasting=plain.lasting and why != NO_MEMORY)
         if why is None or (why == OTHER_BITS and where.type != "cpu"):
             return replace(plain, lanes=lanes, kind=kind, note=why and f"is fused though {why}")
+        fit |= why == OTHER_BITS
         asks = why == OTHER_BITS and mkl.mode() != "none" and not mkl.strict()
         notes.insert(0, f"{why} ({ADVICE})" if asks else why)
     plain = replace(plain, note=notes[0])
-    if possible and turns is not None:
+    if fit and turns is not None:
         at_once = _tried(partial(_turns, alone, turns, seconds, where))
         if isinstance(at_once, int) and at_once > 0:
             return replace(plain, lanes=at_once, kind=IN_TURN, lasting=plain.lasting and at_once == TURNS)
