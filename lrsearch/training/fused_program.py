@@ -8,7 +8,7 @@ alternatives and their figures.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ import torch
 from ..errors import InvalidInput
 from ..schedules import FloatArray
 from ..study import TrainSpec
-from .batches import EVALUATED_AT_ONCE
+from .batches import EVALUATED_AT_ONCE, Tensors
 from .device import Reseed, chosen_device, pinned
 from .failures import memory_errors
 from .interval import Interval
@@ -68,6 +68,8 @@ class FusedProgram:
     """How its model is called."""
     evaluated_at_once: ClassVar[int] = EVALUATED_AT_ONCE
     """Examples of a forward pass without gradients."""
+    shares_draws: ClassVar[bool] = False
+    """Whether others train the same update just before or after."""
 
     def __init__(self, workload: Workload, train: TrainSpec, seed: int, device: str | None = None) -> None:
         self._setting = Setting.of(workload, train, seed, device)
@@ -83,7 +85,8 @@ class FusedProgram:
         self._model = self.model_kind(model)
         self._model.put(self._model.selected(self._rows([0])))
         tapes = workload.prepared(("tapes", type(self), train.precision, self._setting.device), Tapes)
-        how = Passing(graphs=self.graphs, evaluated_at_once=self.evaluated_at_once)
+        batches: dict[Hashable, Tensors] = workload.prepared(("batches", train.precision, self._setting.device), dict)
+        how = Passing(self.graphs, self.evaluated_at_once, batches)
         self._passes = Passes(self._model, workload.task, data.train, tapes, seed=seed, how=how)
         self._optimizer = self._new_optimizer(self._model.weights)
         self._position = Position()
@@ -287,7 +290,7 @@ class FusedProgram:
         for number, (examples, rate) in enumerate(zip(batches, by_update, strict=True)):
             update = self._position.update + number
             reseed(self._seed, update)
-            measured = self._passes.update(examples, (self._seed, update))
+            measured = self._passes.update(examples, (self._seed, update) if self.shares_draws else None)
             gradient = measured.pop(GRADIENT)
             looked = probe if probe is not None and probe.wants(update) else None
             if looked is not None:

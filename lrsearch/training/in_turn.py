@@ -16,6 +16,7 @@ import torch
 
 from ..schedules import FloatArray
 from ..study import TrainSpec
+from .device import Reseed
 from .failures import memory_errors
 from .fused_program import FusedProgram
 from .interval import Interval
@@ -31,9 +32,14 @@ class OneLane(FusedProgram):
     version = IN_TURN_PROGRAM
     model_kind = OneLaneModel
     evaluated_at_once = 125
+    shares_draws = True
 
     def _rows(self, index: Sequence[int], *, lasting: bool = False) -> torch.Tensor:  # it is one
         return torch.tensor(index, device=self._setting.device)
+
+    def reseed_validation(self, reseed: Reseed, controls: FloatArray) -> None:
+        """Start the generators for what models draw while an interval is validated, wherever others have left them."""
+        reseed(self._seed, self._position.update + controls.shape[1])
 
 
 class InTurn:
@@ -71,9 +77,10 @@ class InTurn:
             given = list(zip(self._lanes, own, intervals, strict=True))
             for _ in zip(*(lane.updates(its, reseed, interval) for lane, its, interval in given), strict=True):
                 pass
+            seconds = (time.perf_counter() - began) / self.n_lanes
             for lane, its, interval in given:
-                share = (time.perf_counter() - began) / self.n_lanes
-                records += lane.recorded(epoch, its, interval, began=time.perf_counter() - share)
+                lane.reseed_validation(reseed, its)
+                records += lane.recorded(epoch, its, interval, began=time.perf_counter() - seconds)
         for lane, its in zip(self._lanes, own, strict=True):
             lane.moved(its)
         return records
@@ -109,7 +116,7 @@ class InTurn:
         return self._lanes[lane].save(0)
 
     def load(self, lane: int, state: Mapping[str, np.ndarray]) -> None:
-        """Give a lane a saved state.
+        """Give a lane a saved state; lanes may stand at different updates.
 
         Raises:
             InvalidInput: it was saved by another model or optimiser; nothing is changed.

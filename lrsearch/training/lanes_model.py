@@ -17,6 +17,8 @@ ROW = 64
 are no whole vector differently, and which lane those belong to would depend on how many lanes there are."""
 ONE_BY_ONE = (torch.nn.RNNBase,)
 """Layers that keep their weights where no lane axis reaches them."""
+RECOMPUTED = "what a forward pass leaves out would be computed again with the initial weights"
+"""Of activation checkpoints: weights are in the model during a forward pass only."""
 
 Slot = tuple[torch.nn.Module, str]
 Measured = tuple[torch.Tensor, Mapping[str, torch.Tensor]]
@@ -124,7 +126,8 @@ class LanesModel:
         finally:
             _fill(self._slots.values(), self._own, "_parameters")
         with torch.no_grad():
-            for name, tensor in replaced.items():
+            now = [tensor.clone() for tensor in replaced.values()] if len(replaced) > 1 else replaced.values()
+            for name, tensor in zip(replaced, now, strict=True):  # one may be what another was
                 self.buffers[name].copy_(tensor)
         return measured
 
@@ -150,14 +153,15 @@ class OneLaneModel(LanesModel):
         buffers = [own.squeeze(0) for own in self.buffers.values()]
         _fill(self._buffer_slots.values(), buffers, "_buffers")
         try:
-            with python_draws():
+            with python_draws(), torch.autograd.graph.disable_saved_tensors_hooks(RECOMPUTED):
                 loss, sums = measure(self._model(inputs), targets)
         finally:
             _fill(self._slots.values(), self._own, "_parameters")
         with torch.no_grad():
-            for buffer, slots in zip(buffers, self._buffer_slots.values(), strict=True):
-                if (now := getattr(*slots[0])) is not buffer:  # the model has put another in its place
-                    buffer.copy_(now)
+            held = [getattr(*slots[0]) for slots in self._buffer_slots.values()]
+            replaced = [(buffer, now.clone()) for buffer, now in zip(buffers, held, strict=True) if now is not buffer]
+            for buffer, now in replaced:  # one may be what another was
+                buffer.copy_(now)
         return loss[None], {name: total[None] for name, total in sums.items()}
 
 

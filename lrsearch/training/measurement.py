@@ -51,8 +51,10 @@ MEMORY_SHARE = 0.5
 """Of the free memory, what programs may be planned to use."""
 PROBED = ((2, 1), (5, 4))
 """Numbers of lanes, and the place among them, whose bits are compared with those of a lane among many."""
-TURNS, TURNS_PROBED = 64, ((1, 0),)
-"""Of lanes that take turns: how many may at most, and the numbers of lanes compared, with some few."""
+TURNS = 64
+"""The most lanes that take turns."""
+TURN_STATES = 3
+"""States that such a lane holds in memory: its own, its model's, and one to go back to."""
 TURNS_WORTH = 0.95
 """The same as ``WORTH`` for lanes that take turns: that costs nothing, and validation gains, too."""
 UPDATES = 3
@@ -162,28 +164,31 @@ def measured(
         notes.insert(0, f"{why} ({ADVICE})" if asks else why)
     plain = replace(plain, note=notes[0])
     if fit and turns is not None:
-        at_once = _tried(partial(_turns, alone, turns, seconds, where))
-        if isinstance(at_once, int) and at_once > 0:
-            return replace(plain, lanes=at_once, kind=IN_TURN, lasting=plain.lasting and at_once == TURNS)
+        pace = _tried(partial(_turns, alone, turns, seconds, where))
+        if isinstance(pace, str):
+            return replace(plain, lasting=plain.lasting and pace != NO_MEMORY)
+        if pace.lanes > 1:
+            return replace(plain, lanes=pace.lanes, kind=IN_TURN, lasting=plain.lasting and pace.lasting)
     return plain
 
 
-def _turns(alone: Making, turns: Making, alone_seconds: float, where: torch.device) -> int:
-    """How many lanes may take turns; 0 where that is not worth it, or gives other numbers."""
+def _turns(alone: Making, turns: Making, alone_seconds: float, where: torch.device) -> Pace:
+    """How fast lanes are that take turns, as many as fit the memory; alone where they are no faster, or differ."""
     if alone_seconds > LONGEST_SECONDS:  # without tapes nothing is gained
-        return 0
+        return Pace(1, 1.0, lasting=True)
     before = _peak_bytes(where)
     program = turns()
     program.fork([0] * FEW)
     train, update = _timed(program).train_only, np.zeros((FEW, 1))
     train(update.repeat(ORDINARY + 2, axis=1))
     share = min(timeit.repeat(partial(train, update), number=1, repeat=REPEATS)) / FEW / alone_seconds
-    if share > TURNS_WORTH or _difference(alone, turns, FEW, TURNS_PROBED) is not None:
-        return 0
-    held, lanes = (_peak_bytes(where) - before) / FEW, TURNS
+    if share > TURNS_WORTH or _difference(alone, turns, FEW, ((1, 0),), every=True) is not None:
+        return Pace(1, share, lasting=True)
+    state = sum(array.nbytes for array in program.save(0).values())
+    held, lanes = max((_peak_bytes(where) - before) / FEW, TURN_STATES * state), TURNS
     while lanes > FEW and not _fits(turns, lanes, held, _free_bytes(where)):
         lanes //= 2
-    return lanes
+    return Pace(lanes, share, lasting=lanes == TURNS or not _fits(turns, 2 * lanes, held, _all_bytes(where)))
 
 
 def _tried(attempt: Callable[[], Found]) -> Found | str:
@@ -290,9 +295,22 @@ def _pages_bytes(pages: str) -> int:
 
 
 def _difference(
-    alone: Making, company: Making, n_many: int = LANE_COUNTS[0], probed: Sequence[tuple[int, int]] = PROBED
+    alone: Making,
+    company: Making,
+    n_many: int = LANE_COUNTS[0],
+    probed: Sequence[tuple[int, int]] = PROBED,
+    *,
+    every: bool = False,
 ) -> str | None:
-    """Why a lane must not be trained in company: other numbers than alone, or other bits among others."""
+    """Why a lane must not be trained in company: other numbers than alone, or other bits among others.
+
+    Args:
+        alone: makes the task's own program.
+        company: makes the other one.
+        n_many: lanes among which one is trained.
+        probed: other numbers of lanes, and its place among them.
+        every: whether all that is measured is compared, not the losses alone; for programs with the same kernels.
+    """
     rates = np.full(UPDATES, RATE)
     many = company()
     many.fork([0] * n_many)
@@ -308,7 +326,7 @@ def _difference(
         controls = np.outer(np.linspace(2, 0.5, n_lanes), rates)
         controls[at] = rates
         record = few.run_epoch(1, controls[:, :, None])[at]
-        for name in ("train_loss", "val_loss"):
+        for name in expected.metrics if every else ("train_loss", "val_loss"):
             ours, theirs = record.metrics[name], expected.metrics[name]
             both = math.isnan(ours) and math.isnan(theirs)
             if not (both or math.isclose(ours, theirs, rel_tol=TOLERANCE, abs_tol=1e-6)):

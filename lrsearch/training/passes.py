@@ -1,4 +1,4 @@
-"""Forward and backward passes of all lanes at once: of a batch while they train, of held-out examples."""
+"""Forward and backward passes of a program's rows: of a batch while they train, of held-out examples."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ class Passing(NamedTuple):
     Attributes:
         graphs: whether a GPU's kernels are launched as graphs.
         evaluated_at_once: examples of a forward pass without gradients.
+        batches: where batches of the task's data are laid, by part and size; others may lay theirs there in between.
     """
 
     graphs: bool
     evaluated_at_once: int
+    batches: dict[Hashable, Tensors]
 
 
 class Passes:
@@ -55,7 +57,7 @@ class Passes:
             self._replayed = partial(Graphed, pool=torch.cuda.graph_pool_handle())
         self._taped: dict[Hashable, Taped] = {}
         self._proven: WeakSet[Tape] = WeakSet()
-        self._batches: dict[Hashable, Tensors] = {}
+        self._batches = how.batches
 
     def forget(self) -> None:
         """The model's tensors are others now."""

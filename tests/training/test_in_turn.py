@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.nn.functional import dropout, max_pool2d
+from torch.utils.checkpoint import checkpoint
 
 from lrsearch.study import TrainSpec
+from lrsearch.training import measurement
+from lrsearch.training.fused_program import FusedProgram
 from lrsearch.training.in_turn import InTurn
 from lrsearch.training.program import OutOfMemory
 from lrsearch.training.tape import Taped, Tapes, taped
+from lrsearch.training.torch_program import TorchProgram
 from lrsearch.training.workload import Workload
 
 from .zoo import FUSABLE
@@ -77,13 +84,21 @@ def test_pooling_before_relu_gives_the_same_bits(data):
     assert names.index("max_pool2d_with_indices") < names.index("relu")
 
 
-def test_relu_stays_where_others_look_at_its_result():
+def with_rectified(rectified):
+    return max_pool2d(rectified, 2).sum() + rectified.sum()
+
+
+def with_places(rectified):
+    pooled, places = max_pool2d(rectified, 2, return_indices=True)
+    return (pooled * places).sum()
+
+
+@pytest.mark.parametrize("loss", [with_rectified, with_places])
+def test_relu_stays_where_others_look_at_its_result(loss):
     x = torch.randn(2, 3, 8, 8).requires_grad_()
 
     def function():
-        rectified = torch.relu(x * 2)
-        loss = max_pool2d(rectified, 2).sum() + rectified.sum()
-        return {"gradient": torch.autograd.grad(loss, x)[0]}
+        return {"gradient": torch.autograd.grad(loss(torch.relu(x * 2)), x)[0]}
 
     tape = Taped(function)
     for _ in range(CALLS):
@@ -133,16 +148,26 @@ def overwritten(x):
     return lambda: {"it": torch.empty_like(x).bernoulli_(0.5).add_(x) * 2}
 
 
-@pytest.mark.parametrize("make", [unlike_masks, overwritten])
-def test_draws_that_depend_on_more_are_drawn_each_time(make):
+def joined(x):
+    """Noise beside what is given, in one memory."""
+    return lambda: {"it": torch.cat([x.exp(), torch.randn(40)]).tanh()}
+
+
+def joined_otherwise(x):
+    """The same the other way round."""
+    return lambda: {"it": torch.cat([torch.randn(40), x.exp()]).tanh()}
+
+
+@pytest.mark.parametrize("make", [unlike_masks, overwritten, joined, joined_otherwise])
+def test_of_what_depends_on_more_than_draws_nothing_serves_again(make):
     x = torch.randn(40)
     function = make(x)
     tape = Taped(function)
-    for call in range(2 * CALLS):
+    for _ in range(2 * CALLS):
         x.normal_()
-        torch.manual_seed(call)
+        torch.manual_seed(7)
         played = copies(tape("one moment"))
-        torch.manual_seed(call)
+        torch.manual_seed(7)
         assert equal(played, function())
     assert tape.plays
 
@@ -183,6 +208,104 @@ def test_lanes_train_the_same_with_and_without_tapes(same, monkeypatch, name):
     (with_records, with_states), (records, states) = seen
     assert all(map(same, with_records, records))
     assert all(map(same, with_states, states))
+
+
+class Sampled(FUSABLE["digits-cnn"]):
+    """Drops numbers while it is evaluated, too."""
+
+    name = "sampled"
+
+    def model(self):
+        return nn.Sequential(super().model(), Always())
+
+
+class Always(nn.Module):
+    def forward(self, x):
+        return dropout(x, 0.2, training=True)
+
+
+def test_what_is_drawn_in_validation_does_not_depend_on_others(same):
+    recipe = TrainSpec.read({"optimizer": "adam", "batch_size": 50})
+    alone, crowd = (InTurn(Workload(Sampled, {}), recipe, 0, "cpu") for _ in range(2))
+    crowd.fork([0] * 4)
+    for epoch in (1, 2, 3):
+        record = alone.run_epoch(epoch, controls(4)[2:3])[0]
+        assert same(crowd.run_epoch(epoch, controls(4))[2], record)
+    assert same(alone.test(0), crowd.test(2))
+
+
+class Handed(nn.Module):
+    """Hands what it saw from buffer to buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(-1, 1, 16).view(4, 4))
+        self.register_buffer("last", torch.zeros(4))
+        self.register_buffer("before", torch.zeros(4))
+
+    def forward(self, x):
+        y = x @ self.weight.T
+        self.before = self.last
+        self.last = y.detach().mean(dim=0)
+        return y + 0.1 * self.before
+
+
+class Handing(FUSABLE["mlp"]):
+    name = "handing"
+
+    def model(self):
+        made = super().model()
+        return nn.Sequential(made, nn.Linear(4, 4), Handed())
+
+
+@pytest.mark.parametrize("kind", [InTurn, FusedProgram])
+def test_buffers_may_take_each_others_place(kind):
+    recipe = TrainSpec.read({"optimizer": "sgd", "batch_size": 50, "precision": "float64"})
+    workload = Workload(Handing, {})
+    lone, other = TorchProgram(workload, recipe, 0, "cpu"), kind(workload, recipe, 0, "cpu")
+    other.fork([0, 0])
+    for made in (lone, other):
+        made.run_epoch(1, controls(1, 3).repeat(made.n_lanes, axis=0))
+    for name, expected in lone.save(0).items():
+        assert np.allclose(other.save(1)[name], expected, rtol=1e-9), name
+
+
+class Recomputed(FUSABLE["mlp"]):
+    """Keeps nothing of its first half: its backward pass computes that again."""
+
+    name = "recomputed"
+
+    def model(self):
+        return nn.Sequential(Checkpointed(super().model()), nn.Linear(4, 4))
+
+
+class Checkpointed(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return checkpoint(self.inner, x, use_reentrant=False)
+
+
+def test_what_is_computed_again_must_not_take_turns():
+    made = InTurn(Workload(Recomputed, {}), TrainSpec.read({"optimizer": "sgd", "batch_size": 50}), 0, "cpu")
+    with pytest.raises(RuntimeError, match="initial weights"):
+        made.train_only(np.zeros((1, 1)))
+
+
+@pytest.mark.parametrize(("free", "lanes", "lasting"), [(1e12, 64, True), (4e6, 16, False), (0, 4, False)])
+def test_as_many_take_turns_as_fit_the_memory(monkeypatch, free, lanes, lasting):
+    workload, recipe = Workload(FUSABLE["digits-cnn"], {}), TrainSpec.read({"optimizer": "adam", "batch_size": 50})
+    alone, turns = (partial(kind, workload, recipe, 0, "cpu") for kind in (TorchProgram, InTurn))
+    monkeypatch.setattr(measurement, "TURNS_WORTH", np.inf)
+    monkeypatch.setattr(measurement, "_fits", lambda made, n, held, memory: n * 2e5 <= memory)
+    monkeypatch.setattr(measurement, "_free_bytes", lambda where: free)
+    monkeypatch.setattr(measurement, "_all_bytes", lambda where: 1e12)
+    pace = measurement._turns(alone, turns, 0.01, torch.device("cpu"))
+    assert (pace.lanes, pace.lasting) == (lanes, lasting)
+    monkeypatch.setattr(measurement, "_all_bytes", lambda where: free)
+    assert measurement._turns(alone, turns, 0.01, torch.device("cpu")).lasting
 
 
 def test_memory_that_runs_out_changes_no_lane(same, monkeypatch):

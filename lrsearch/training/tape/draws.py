@@ -22,6 +22,7 @@ def with_draws_marked(calls: Sequence[Call]) -> list[Call]:
     """
     empty: set[int] = set()
     drawn: set[int] = set()
+    other: set[int] = set()
     found = []
     for call in calls:
         fresh, changed = _storages(call.fresh), _storages(call.changed)
@@ -29,7 +30,12 @@ def with_draws_marked(calls: Sequence[Call]) -> list[Call]:
         read = _storages(call.touched) - written
         if call.name in EMPTY:
             empty |= fresh
-        elif read <= drawn and changed <= (drawn | empty if call.draws else drawn) and (call.draws or read | changed):
+        elif (
+            read <= drawn
+            and changed <= (drawn | empty if call.draws else drawn)
+            and (call.draws or read | changed)
+            and not written & other  # a part of what is joined may be drawn
+        ):
             drawn |= written
             found.append(replace(call, drawn=True))
             continue
@@ -37,6 +43,7 @@ def with_draws_marked(calls: Sequence[Call]) -> list[Call]:
             return list(calls)
         else:
             empty -= written
+            other |= written
         found.append(call)
     return found
 

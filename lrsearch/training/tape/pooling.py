@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from .recording import Call, storage_of
+from .recording import Call, same_view, storage_of
 
 POOL, BACK = "max_pool2d_with_indices", "max_pool2d_with_indices_backward"
 
@@ -34,7 +34,7 @@ def pooled_first(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Ca
 
     * ``pool(relu(x))`` is ``relu(pool(x))``: the largest number of a window is found at the same place, or is none
       above 0, and then neither gives a gradient. After 2 x 2 pooling ReLU and its gradient have a quarter to do. Only
-      the sign of a zero may be another, where a window's largest number is -0, which sums of products never are.
+      the sign of a zero may be another, where a window's largest number is -0.
     * The gradient of pooling lays a gradient out as its input lies, channels last say, and takes 5 times as long for
       that as a copy.
 
@@ -65,7 +65,7 @@ def pooled_first(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Ca
 
 
 def _in_order(call: Call) -> list[Call]:
-    """A pooling's gradient of one that lies as its places do."""
+    """The call; a pooling's gradient reads what a copy has laid out as the places lie, where it does not lie so."""
     if call.name != BACK:
         return [call]
     copy, gradient = _laid_out(call.args[0], call.args[-1])
@@ -102,10 +102,12 @@ def _rectified(calls: Sequence[Call], kept: Sequence[torch.Tensor]) -> list[Rect
         if (
             not held & changed
             and storage_of(rectified) not in results
-            and storage_of(its.back.args[1]) == storage_of(rectified)
-            and storage_of(its.relu_back.args[0]) == storage_of(its.back.fresh[0])
+            and same_view(its.pool.args[0], rectified)
+            and same_view(its.back.args[1], rectified)
+            and same_view(its.relu_back.args[0], its.back.fresh[0])
+            and users[storage_of(its.pool.fresh[1])] == [its.pool, its.back]
             and users[storage_of(its.back.fresh[0])] == [its.back, its.relu_back]
-            and storage_of(its.back.fresh[0]) not in results
+            and not {storage_of(tensor) for tensor in (its.pool.fresh[1], its.back.fresh[0])} & results
             and its.relu_back.args[2] == 0
             and wide.stride() == rectified.stride() == into.stride() == its.back.fresh[0].stride()
         ):

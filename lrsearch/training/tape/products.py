@@ -9,7 +9,7 @@ from functools import cache
 
 import torch
 
-from .recording import Call, storage_of
+from .recording import Call, same_view, storage_of
 
 FEWEST_ROWS = 32
 """A product of fewer rows does not gain what laying out its second factor costs."""
@@ -105,7 +105,7 @@ def _pairs(calls: Sequence[Call]) -> list[tuple[Call, Call]]:
     for call in calls:
         if call.name == "clone" and (product := products.get(storage_of(call.args[1]))) is not None:
             made, source = product.fresh[0], call.args[1]
-            if made.is_contiguous() and _same_view(source, made.transpose(1, 2)) and min(made.shape[1:]) > 1:
+            if made.is_contiguous() and same_view(source, made.transpose(1, 2)) and min(made.shape[1:]) > 1:
                 pairs.append((product, call))
     return pairs
 
@@ -188,12 +188,6 @@ def _seconds(work: Callable[[], object]) -> float:
         return time.perf_counter() - began
 
     return min(once() for _ in range(RUNS))
-
-
-def _same_view(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return (
-        one.shape == other.shape and one.stride() == other.stride() and one.storage_offset() == other.storage_offset()
-    )
 
 
 def _product(left: torch.Tensor, right: torch.Tensor, into: torch.Tensor) -> Call:

@@ -46,6 +46,15 @@ def storage_of(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
+def same_view(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors look at the same numbers of one memory."""
+    return storage_of(one) == storage_of(other) and _view(one) == _view(other)
+
+
+def _view(tensor: torch.Tensor) -> tuple[object, ...]:
+    return tensor.shape, tensor.stride(), tensor.storage_offset()
+
+
 def tensors_in(*nested: object) -> list[torch.Tensor]:
     """Every tensor in nested arguments: operators take and give lists, tuples and dicts of them."""
     found: list[torch.Tensor] = []
@@ -70,7 +79,7 @@ class Call:
         kwargs: the same by name.
         fresh: those of them that were its results, in new memory.
         changed: those of them that it wrote though they were there before.
-        draws: whether it draws from the generator.
+        draws: whether it draws from the generator, or may do so.
         drawn: whether all that it does depends on the generator alone.
     """
 
@@ -151,7 +160,8 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ty
         names, writes = _signature(func)
         given = [*args, *(kwargs.get(name) for name in names[len(args) :])] if writes else []
         changed = tuple(tensors_in([given[i] for i in writes]))
-        draws = torch.Tag.nondeterministic_seeded in func.tags
+        # what other libraries' operators do nobody says
+        draws = torch.Tag.nondeterministic_seeded in func.tags or func.namespace != "aten"
         known = {storage_of(tensor) for tensor in tensors_in(args, kwargs)}
         fresh = [tensor for tensor in results if storage_of(tensor) not in known]
         if fresh and len(fresh) < len(results):

@@ -116,8 +116,8 @@ class Tape:
                 return tensor
             return Place(number, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
 
-        written = [tensor for call in played.calls for tensor in call.fresh]
-        homes = {storage_of(tensor): tensor.untyped_storage().nbytes() for tensor in written}
+        written = [tensor for call in played.calls for tensor in (*call.fresh, *call.changed)]
+        homes = {storage_of(t): t.untyped_storage().nbytes() for t in written if storage_of(t) not in numbers}
         n_bytes = sum(homes.values()) + CALL_BYTES * len(played.calls)
         return cls(_mapped(played, torch.Tensor, place), tuple(map(Layout.of, given)), n_bytes)
 
