@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import numpy as np
@@ -158,7 +159,17 @@ def joined_otherwise(x):
     return lambda: {"it": torch.cat([torch.randn(40), x.exp()]).tanh()}
 
 
-@pytest.mark.parametrize("make", [unlike_masks, overwritten, joined, joined_otherwise])
+@torch.library.custom_op("lrsearch_tests::noisy", mutates_args=())
+def noisy(x: torch.Tensor) -> torch.Tensor:
+    return x + torch.rand(x.shape)
+
+
+def by_another_library(x):
+    """A mask beside an operator that draws and does not say so."""
+    return lambda: {"it": noisy(dropout(x, 0.5))}
+
+
+@pytest.mark.parametrize("make", [unlike_masks, overwritten, joined, joined_otherwise, by_another_library])
 def test_of_what_depends_on_more_than_draws_nothing_serves_again(make):
     x = torch.randn(40)
     function = make(x)
@@ -208,6 +219,13 @@ def test_lanes_train_the_same_with_and_without_tapes(same, monkeypatch, name):
     (with_records, with_states), (records, states) = seen
     assert all(map(same, with_records, records))
     assert all(map(same, with_states, states))
+
+
+def test_the_seconds_of_all_lanes_are_no_more_than_have_passed():
+    made = lanes("digits-cnn", 8)
+    began = time.perf_counter()
+    records = made.run_epoch(1, controls(8))
+    assert 0 < sum(record.seconds for record in records) <= time.perf_counter() - began
 
 
 class Sampled(FUSABLE["digits-cnn"]):
