@@ -66,7 +66,7 @@ STUDIES: Mapping[str, dict[str, Any]] = MappingProxyType(
 
 QUICK: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
-        "mlp": {"epochs": 30, "space": {"decay_rate": [0.1, 0.5], "step_size": [3, 6, 9, 12], "warmup": [0, 2]}},
+        "mlp": {"epochs": 30, "space": {"step_size": [3, 6, 9, 12], "warmup": [0, 2]}},
         "mnist1d-cnn": {"epochs": 6, "space": {"step_size": [2, 4], "decay_rate": [0.1, 0.5], "warmup": [0, 1]}},
         "mnist-cnn": {"task": "mnist-cut", "epochs": 4, "space": {"initial_lr": [0.003, 0.001], "step_size": [2, 3]}},
         "resnet-bn": {
