@@ -123,12 +123,17 @@ class Climbing(Budgets):
     def _let_go_on(tx: Transaction, study: Study, rungs: Rungs, promoted: Sequence[int]) -> None:
         """Promoted trials run again with the lease that holds them, or are handed out anew where there is none."""
         stands = tx.trials.stands(study.name, promoted)
-        for number in promoted:
-            if stands[number].state == "waiting":
-                trial = tx.trials.get(study.name, number)
-                if stands[number].epochs < rungs.until(number) * study.spec.n_seeds:
-                    state = "running" if trial.lease is not None else "queued"
-                    tx.trials.change(study.name, trial, state=state, promoted_at=tx.now())
+        n_seeds = study.spec.n_seeds
+        going = [
+            number
+            for number in promoted
+            if stands[number].state == "waiting" and stands[number].epochs < rungs.until(number) * n_seeds
+        ]
+        if going:
+            trials = tx.trials.some(study.name, going)
+            states = {number: "queued" if trial.lease is None else "running" for number, trial in trials.items()}
+            changes = [(trials[number], {"state": states[number], "promoted_at": tx.now()}) for number in going]
+            tx.trials.change_all(study.name, changes)
 
     def _at_rung(self, tx: Transaction, study: Study, trial: Trial, last: Mapping[int, Point]) -> dict[str, Any] | None:
         """How a trial changes that has come to where it waits; ``last`` is each seed's newest point."""
