@@ -19,8 +19,8 @@ def mean_of(values: Sequence[float | None]) -> float | None:
         return None
     try:
         return math.fsum(finite) / len(values)
-    except OverflowError:  # of the sum alone
-        return math.fsum(value / len(values) for value in finite)
+    except OverflowError:  # of the sum alone: fractions have no largest one
+        return statistics.mean(finite)
 
 
 def spread_of(values: Sequence[float | None]) -> float | None:

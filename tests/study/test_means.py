@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,12 @@ def test_a_mean_lies_between_its_values(values: list[float]) -> None:
     slack = 1e-15 * max(map(abs, values))
     assert min(values) - slack <= mean <= max(values) + slack
     assert mean_of([*values, None]) is None
+
+
+def test_the_mean_of_the_largest_numbers_is_the_largest() -> None:
+    largest = sys.float_info.max
+    for n in range(1, 6):  # three thirds of it round to more than it
+        assert mean_of([largest] * n) == largest
 
 
 @given(st.lists(FINITE, max_size=5))
