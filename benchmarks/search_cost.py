@@ -180,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", choices=STUDIES, action="append", help="repeatable; default: mlp")
     parser.add_argument("--engine", choices=ENGINES, action="append", help="repeatable; default: all")
-    parser.add_argument("--quick", action="store_true", help="a cut of the study that ends within a minute")
+    parser.add_argument("--quick", action="store_true", help="a cut of the study: a minute or two for all engines")
     parser.add_argument(
         "--json", action="store_true", help="print one JSON line an engine, and nothing else, to stdout"
     )
