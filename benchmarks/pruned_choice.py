@@ -11,16 +11,15 @@ to be judged on other seeds: that is what ``pruned_cost.py`` does.
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
 from machine import describe, record
-from product import finished, fresh_server, wait_for_workers
-from pruned_cost import judged
+from product import fresh_server, wait_for_workers
+from pruned_cost import cell_values, judged, searched
 from pruning_replay import Replayed, asha
 from reference import Reference, cell_name
 
@@ -32,35 +31,44 @@ FIRST_RUNGS = (3, 4, 5, 8, 10, 15, 20, 25, 30, 35, 40, 50)
 TOLD = ("winner_is_the_grids", "winner_within_noise", "winner_within_its_own_noise", "winner_as_good_on_other_seeds")
 
 
-def trained(client: httpx.Client, study: Reference, seed: int) -> list[Mapping[str, Any]]:
-    """The grid for a training seed: every trial, by number, its curve under ``losses``; None where it diverged."""
+class Grid(NamedTuple):
+    """One training seed's: every trial's curve, by number, and value."""
+
+    curves: list[Replayed]
+    values: dict[int, float]
+
+
+def trained(client: httpx.Client, study: Reference, seed: int) -> Grid:
+    """Train the grid for a training seed; a curve is None from its divergence on."""
     name, metric = f"grid-{seed}", study.spec.objective.metric or ""
-    train = {**study.written["train"], "seed": seed}
-    client.post("/v1/studies", json={**study.written, "name": name, "train": train}).raise_for_status()
-    finished(client, name)
-    items = client.get(f"/v1/studies/{name}/trials?limit=1000").raise_for_status().json()["items"]
-    for trial in items:
-        curve = client.get(f"/v1/studies/{name}/trials/{trial['number']}/curve").raise_for_status().json()
+    searched(client, study, name, seed)
+    values = cell_values(client, name)
+    curves = []
+    for number in sorted(values):
+        curve = client.get(f"/v1/studies/{name}/trials/{number}/curve").raise_for_status().json()
         losses = [point["metrics"].get(metric) for point in curve["points"]]
-        trial["losses"] = losses + [None] * (study.written["epochs"] - len(losses))
-    return sorted(items, key=lambda trial: trial["number"])
+        curves.append(Replayed(losses + [None] * (study.written["epochs"] - len(losses)), np.empty(0)))
+    return Grid(curves, values)
 
 
-def replayed(study: Reference, grids: Sequence[Sequence[Mapping[str, Any]]], first: int, factor: int) -> dict[str, Any]:
+def keys_of(client: httpx.Client, study: Reference, name: str) -> list[list[str]]:
+    """What every trial of a study has trained after each epoch, by number: every seed's grid has its cells alike."""
+    items = client.get(f"/v1/studies/{name}/trials?limit=1000").raise_for_status().json()["items"]
+    schedules = {trial["number"]: study.cells[cell_name(trial["params"])] for trial in items}
+    start = first_key({}, 0)
+    return [Plan(schedules[number], study.updates_per_epoch).keys(start)[1:] for number in sorted(schedules)]
+
+
+def replayed(grids: Sequence[Grid], keys: Sequence[Sequence[str]], first: int, factor: int) -> dict[str, Any]:
     """What one setting makes of every seed's grid."""
-    plans = [Plan(study.cells[cell_name(trial["params"])], study.updates_per_epoch) for trial in grids[0]]
-    keys = [plan.keys(first_key({}, 0))[1:] for plan in plans]
-    values = [
-        {trial["number"]: math.inf if trial["value"] is None else trial["value"] for trial in its} for its in grids
-    ]
     rule = asha(factor, first, same_phase=False)
     epochs, bests = [], []
-    for its, value in zip(grids, values, strict=True):
-        ends = rule([Replayed(list(trial["losses"]), np.empty(0)) for trial in its])
+    for curves, values in grids:
+        ends = rule(curves)
         epochs.append(len({key for known, end in zip(keys, ends, strict=True) for key in known[:end]}))
-        whole = [number for number, end in enumerate(ends) if end == study.written["epochs"]]
-        bests.append(min(whole, key=lambda number: (value[number], number)))
-    told = judged(bests, values)
+        whole = [number for number, end in enumerate(ends) if end == len(keys[number])]
+        bests.append(min(whole, key=lambda number: (values[number], number)))
+    told = judged(bests, [grid.values for grid in grids])
     setting = {"min_epochs": first, "reduction_factor": factor}
     return {**setting, "epochs": statistics.median(epochs)} | {name: told[name] for name in TOLD}
 
@@ -80,7 +88,8 @@ def main() -> None:
     ):
         wait_for_workers(client, n_workers)
         grids = [trained(client, study, told.first_seed + seed) for seed in range(told.seeds)]
-    rows = [replayed(study, grids, first, factor) for first in FIRST_RUNGS for factor in FACTORS]
+        keys = keys_of(client, study, f"grid-{told.first_seed}")
+    rows = [replayed(grids, keys, first, factor) for first in FIRST_RUNGS for factor in FACTORS]
     rows.sort(key=lambda row: row["epochs"])
     print(
         "first rung, factor: epochs; of",
