@@ -8,7 +8,8 @@ runs some times more, untimed, with another number of threads and disturbed by w
 (see ``plain_loop``; small layers use one thread anyway, and would repeat themselves to the bit): a cell whose val_loss
 changes by more than 0.001 by that is unstable, and its differences are told apart. ``beyond`` counts an engine's stable
 cells that differ by more than 3 times the largest such change (or than 3 units in the last place of float32, if it is
-smaller). With --quick every ninth cell is compared so. Without the engine plain there is nothing to compare with:
+smaller). These further trainings take up to six times as long as the plain loop: ``--compare 13`` gives them to every
+13th cell only, --quick to every ninth. Without the engine plain there is nothing to compare with:
 ``max_value_difference`` is null.
 
     python benchmarks/search_cost.py [--study mlp] [--engine plain --engine lrsearch] [--quick] [--json] [--no-record]
@@ -47,7 +48,7 @@ REPEATS = 6
 """How often a stable cell is trained again: of seven values alike, the last is 3 times as far from the first as all
 others about once in a thousand cells; of three values, once in thirty."""
 QUICK_SHARE = 9
-"""With ``--quick`` one cell in so many is compared; odd, so that all choices of the grid are among them."""
+"""With ``--quick`` one cell in so many is trained again; odd, so that all choices of the grid are among them."""
 ALLOWED = 3.0
 """How many times what the plain loop differs from itself a stable cell may differ from the plain loop."""
 PACKAGES = ("lrsearch", "torch", "optuna", "numpy")
@@ -58,9 +59,9 @@ def say(*words: object) -> None:
     print(*words, file=sys.stderr, flush=True)
 
 
-def again(study: Reference, machine: Machine, first: Mapping[str, float]) -> dict[str, list[float]]:
+def again(study: Reference, machine: Machine, first: Mapping[str, float], one_in: int) -> dict[str, list[float]]:
     """The plain loop's values with another number of threads, disturbed; fewer of a cell that is found unstable."""
-    cells = {cell: first[cell] for cell in list(study.cells)[:: QUICK_SHARE if study.quick else 1]}
+    cells = {cell: first[cell] for cell in list(study.cells)[::one_in]}
     threads = 1 if machine.threads > 1 else machine.cores
     n = min(REPEATS, max(1, machine.cores // threads))  # threads that share a core wait for one another
     with ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn")) as workers:
@@ -125,6 +126,7 @@ def compare(
         line["max_value_difference"] = worst if math.isfinite(worst) else None
         beyond[line["engine"]] = sum(not difference(first[cell], theirs[cell]) <= bounds[cell] for cell in stable)
     return {
+        "cells_compared": len(own),
         "own_max_difference": max((own[cell] for cell in stable), default=None),
         "own_median_difference": statistics.median(own.values()),
         "unstable_cells": unstable,
@@ -132,7 +134,7 @@ def compare(
     }
 
 
-def measure(study: Reference, engines: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def measure(study: Reference, engines: list[str], one_in: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """One line an engine, and what is known of the plain loop's difference from itself."""
     asked, distinct = study.epochs
     say(
@@ -150,7 +152,7 @@ def measure(study: Reference, engines: list[str]) -> tuple[list[dict[str, Any]],
         say(f"  {engine}: {outcome.seconds:.2f} s, the cost of {rows[-1]['cost_in_trainings']:g} trainings")
     if "plain" not in values or len(values) == 1:
         return rows, {}
-    return rows, compare(rows, values, again(study, machine, values["plain"]))
+    return rows, compare(rows, values, again(study, machine, values["plain"], one_in))
 
 
 def table(lines: list[dict[str, Any]]) -> str:
@@ -182,6 +184,12 @@ def main() -> None:
     parser.add_argument("--engine", choices=ENGINES, action="append", help="repeatable; default: all")
     parser.add_argument("--quick", action="store_true", help="a cut of the study: a minute or two for all engines")
     parser.add_argument(
+        "--compare",
+        type=int,
+        metavar="N",
+        help="compare every Nth cell with the plain loop (default: all; with --quick every ninth)",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print one JSON line an engine, and nothing else, to stdout"
     )
     parser.add_argument("--no-record", action="store_true", help="leave benchmarks/results/ as it is")
@@ -190,6 +198,9 @@ def main() -> None:
     if told.table:
         print(table(recorded()))
         return
+    one_in = told.compare if told.compare is not None else QUICK_SHARE if told.quick else 1
+    if one_in < 1:
+        parser.error(f"--compare takes 1 or more, not {one_in}")
     engines = list(dict.fromkeys(told.engine or ENGINES))
     with_ray = "ray-tune" in engines
     if with_ray and find_spec("ray") is None:
@@ -198,7 +209,7 @@ def main() -> None:
     machine = {**describe(*PACKAGES, *(["ray"] if with_ray else [])), "gpu": gpu}
     for name in dict.fromkeys(told.study or ["mlp"]):
         study = Reference.named(name, quick=told.quick)
-        rows, own = measure(study, engines)
+        rows, own = measure(study, engines, one_in)
         if told.json:
             print(*map(json.dumps, rows), sep="\n", flush=True)
         line = {"study": name, "quick": told.quick, "rows": rows, **own}

@@ -36,9 +36,10 @@ def search_cost(monkeypatch):
 
 def test_every_engine_answers_one_line(search_cost, monkeypatch, capsys):
     engines = ["--engine", "plain", "--engine", "lrsearch"]
-    monkeypatch.setattr(sys, "argv", ["search_cost.py", "--quick", "--json", "--no-record", *engines])
+    monkeypatch.setattr(sys, "argv", ["search_cost.py", "--quick", "--json", "--no-record", "--compare", "2", *engines])
     search_cost.main()
-    plain, ours = map(json.loads, capsys.readouterr().out.splitlines())
+    printed = capsys.readouterr()
+    plain, ours = map(json.loads, printed.out.splitlines())
     assert set(plain) == set(ours) == FIELDS
     assert (plain["engine"], ours["engine"]) == ("plain", "lrsearch")
     assert (plain["epochs_asked"], plain["epochs_distinct"]) == (8, 6)
@@ -46,6 +47,7 @@ def test_every_engine_answers_one_line(search_cost, monkeypatch, capsys):
     assert ours["epochs_trained"] - ours["epochs_repeated"] >= 6
     assert plain["max_value_difference"] is None
     assert ours["max_value_difference"] < 1e-4
+    assert "  cells_compared: 2\n" in printed.err  # of four
     for line in (plain, ours):
         cost = line["seconds"] / line["training_seconds"]  # of rounded numbers: the trainings take milliseconds
         assert line["cost_in_trainings"] == pytest.approx(cost, rel=0.05)
